@@ -1,0 +1,7 @@
+//! spmd
+#![allow(missing_docs)]
+mod data;
+mod error;
+
+pub use data::{DType, Scalar};
+pub use error::{Error, Exit, Explained};

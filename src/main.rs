@@ -1,0 +1,2 @@
+//! The program `spmd`.
+fn main() {}
