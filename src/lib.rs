@@ -3,5 +3,5 @@
 mod data;
 mod error;
 
-pub use data::{DType, Scalar};
+pub use data::{DType, Scalar, Shape};
 pub use error::{Error, Exit, Explained};

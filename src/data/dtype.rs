@@ -126,7 +126,10 @@ pub trait Scalar:
     fn same_bits(self, other: Self) -> bool;
 
     /// Writes the shortest text that reads back to the same value: `1`, `1.0`, `NaN`, `-inf`.
-    fn write_text(self, out: &mut dyn fmt::Write) -> fmt::Result;
+    fn write_text(self, out: &mut impl fmt::Write) -> fmt::Result;
+
+    /// Appends the bytes of the value, in this machine's order.
+    fn append_bytes(self, out: &mut Vec<u8>);
 
     /// Reads a number as [`Scalar::write_text`] and people write it.
     fn parse_text(text: &str) -> Option<Self>;
@@ -159,7 +162,11 @@ macro_rules! integer {
             fn same_bits(self, other: Self) -> bool {
                 self == other
             }
-            fn write_text(self, out: &mut dyn fmt::Write) -> fmt::Result {
+            #[inline]
+            fn append_bytes(self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_ne_bytes());
+            }
+            fn write_text(self, out: &mut impl fmt::Write) -> fmt::Result {
                 write!(out, "{self}")
             }
             fn parse_text(text: &str) -> Option<Self> {
@@ -196,7 +203,11 @@ macro_rules! float {
             fn same_bits(self, other: Self) -> bool {
                 self.to_bits() == other.to_bits()
             }
-            fn write_text(self, out: &mut dyn fmt::Write) -> fmt::Result {
+            #[inline]
+            fn append_bytes(self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_ne_bytes());
+            }
+            fn write_text(self, out: &mut impl fmt::Write) -> fmt::Result {
                 // Debug, not Display: `1.0` stays a float when read back, and 1e300 stays short.
                 write!(out, "{self:?}")
             }

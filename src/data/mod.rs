@@ -2,6 +2,12 @@
 //!
 //! Pure parsing and formatting, and files. It knows nothing of ranks, segments or schedules.
 
+mod count;
 mod dtype;
+mod number;
+mod shape;
+mod shown;
 
+pub(crate) use count::parse_count;
 pub use dtype::{DType, Scalar};
+pub use shape::Shape;
