@@ -4,10 +4,12 @@
 
 mod count;
 mod dtype;
+mod npy;
 mod number;
 mod shape;
 mod shown;
 
 pub(crate) use count::parse_count;
 pub use dtype::{DType, Scalar};
+pub(crate) use npy::{ByteOrder, header as npy_header};
 pub use shape::Shape;
