@@ -8,8 +8,10 @@ mod npy;
 mod number;
 mod shape;
 mod shown;
+mod text;
 
 pub(crate) use count::parse_count;
 pub use dtype::{DType, Scalar};
 pub(crate) use npy::{ByteOrder, header as npy_header};
 pub use shape::Shape;
+pub(crate) use text::{write_lines, write_rows};
