@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 mod data;
 mod error;
+mod host;
 
 pub use data::{DType, Scalar, Shape};
 pub use error::{Error, Exit, Explained};

@@ -1,0 +1,492 @@
+//! The output file: written aside, and given its name in one step when it is complete.
+//!
+//! Until [`StagedFile::publish`] the file has no name (or, where the file system cannot do that, a
+//! hidden one), so a run that ends in any way leaves the old output as it was and nothing beside
+//! it. The one moment at which a kill can leave a hidden name is between the last two system
+//! calls of a replacement.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::{self, File, FileType, OpenOptions, Permissions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::data::shown;
+use crate::error::{Error, Explained};
+use crate::host::link;
+
+/// As many symbolic links in a row as Linux follows.
+const MAX_LINKS: usize = 40;
+
+/// How often another random name is tried.
+const MAX_TRIES: usize = 16;
+
+/// An output file that is not there yet.
+#[derive(Debug)]
+pub(crate) struct StagedFile {
+    file: File,
+    dir: File,
+    name: CString,
+    shown: String,
+    standing: Standing,
+}
+
+/// What a staged file is called while it is written.
+#[derive(Debug)]
+enum Standing {
+    /// Nothing: the kernel drops it with its last descriptor.
+    Unnamed,
+    /// This, until it is renamed or removed.
+    Hidden(CString),
+    /// What it is to be called.
+    Published,
+}
+
+impl StagedFile {
+    /// Prepares to write `target`, of `len` bytes if that is known.
+    ///
+    /// To be called before anything runs: everything that can be refused is refused here.
+    pub(crate) fn create(target: &Path, len: Option<u64>) -> Result<Self, Error> {
+        let shown = shown::path(target);
+        let Destination { parent, name, replaced } = Destination::find(target)?;
+        let dir = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY)
+            .open(&parent)
+            .map_err(|error| not_creatable(&shown, &parent, &error))?;
+        let (file, standing) =
+            open(&parent, &name).map_err(|error| not_creatable(&shown, &parent, &error))?;
+        let name = CString::new(name.into_vec())
+            .map_err(|_| Error::rejected(format!("output `{shown}` has a NUL in its name")))?;
+        let staged = Self { file, dir, name, shown, standing };
+        if let Some(permissions) = replaced {
+            staged.file.set_permissions(permissions).map_err(|error| {
+                let (shown, why) = (&staged.shown, shown::reason(&error));
+                Error::refused(format!("cannot keep the mode of output `{shown}`: {why}"))
+            })?;
+        }
+        if let Some(len) = len {
+            staged.reserve(len)?;
+        }
+        Ok(staged)
+    }
+
+    /// Returns the file to write to, of the reserved length if one was given.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Makes the file durable, then visible under its name in place of what was there.
+    pub(crate) fn publish(mut self) -> Result<(), Error> {
+        let result = self.settle();
+        result.map_err(|(what, error)| {
+            let (shown, why) = (&self.shown, shown::reason(&error));
+            Error::failed(format!("cannot write output `{shown}`: {what}: {why}"))
+        })
+    }
+
+    fn settle(&mut self) -> Result<(), (&'static str, io::Error)> {
+        self.file.sync_all().map_err(|error| ("fsync", error))?;
+        if matches!(self.standing, Standing::Unnamed) {
+            match link::link_descriptor(self.file.as_fd(), self.dir.as_fd(), &self.name) {
+                Ok(()) => self.standing = Standing::Published,
+                // A name cannot be taken over by a link, only by a rename.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    self.link_hidden().map_err(|error| ("link", error))?;
+                }
+                Err(error) => return Err(("link", error)),
+            }
+        }
+        if let Standing::Hidden(hidden) = &self.standing {
+            link::rename_within(self.dir.as_fd(), hidden, &self.name)
+                .map_err(|error| ("rename", error))?;
+            self.standing = Standing::Published;
+        }
+        match self.dir.sync_all() {
+            // Some file systems have no such thing for directories.
+            Err(error) if error.raw_os_error() != Some(libc::EINVAL) => {
+                Err(("fsync of its directory", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn link_hidden(&mut self) -> io::Result<()> {
+        let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+        for _ in 0..MAX_TRIES {
+            let hidden = CString::new(hidden(OsStr::from_bytes(self.name.as_bytes())).into_vec())?;
+            match link::link_descriptor(self.file.as_fd(), self.dir.as_fd(), &hidden) {
+                Ok(()) => {
+                    self.standing = Standing::Hidden(hidden);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    fn reserve(&self, len: u64) -> Result<(), Error> {
+        let fd = self.file.as_fd();
+        let shown = &self.shown;
+        let free = link::free(fd).ok();
+        let full = || {
+            let found = free.map_or_else(String::new, |free| {
+                format!("; {} bytes are free on its file system", free.available)
+            });
+            Error::refused(
+                Explained::new(format!("output `{shown}` needs {len} bytes{found}"))
+                    .hint("free some space, or choose an output on another file system"),
+            )
+        };
+        // Asked first: a reservation that cannot succeed would fill the disk before it fails.
+        if free.is_some_and(|free| len > free.total) {
+            return Err(full());
+        }
+        link::reserve(fd, len).map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => full(),
+            _ => {
+                let why = shown::reason(&error);
+                Error::refused(format!("cannot reserve {len} bytes for output `{shown}`: {why}"))
+            }
+        })
+    }
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        if let Standing::Hidden(hidden) = &self.standing {
+            // Nobody is left to tell; the name is one that `spmd clean` knows.
+            let _ = link::remove(self.dir.as_fd(), hidden);
+        }
+    }
+}
+
+/// Where an output goes, after symbolic links.
+struct Destination {
+    parent: PathBuf,
+    name: OsString,
+    /// The permissions of the file that is there.
+    replaced: Option<Permissions>,
+}
+
+impl Destination {
+    fn find(target: &Path) -> Result<Self, Error> {
+        let shown = shown::path(target);
+        let bad = |what: String| Error::rejected(format!("output `{shown}` {what}"));
+        let mut path = target.to_path_buf();
+        for _ in 0..=MAX_LINKS {
+            // `Path` forgets a final slash, the system does not.
+            if path.as_os_str().as_bytes().ends_with(b"/") {
+                return Err(bad("names a directory".to_owned()));
+            }
+            let Some(name) = path.file_name().map(OsStr::to_os_string) else {
+                return Err(bad("names a directory".to_owned()));
+            };
+            let parent = match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+                _ => PathBuf::from("."),
+            };
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_symlink() => {
+                    let next = fs::read_link(&path).map_err(|error| {
+                        bad(format!("is unreadable: {}", shown::reason(&error)))
+                    })?;
+                    path = parent.join(next);
+                }
+                Ok(found) if found.is_file() => {
+                    writable(&path).map_err(|error| {
+                        bad(format!("cannot be replaced: {}", shown::reason(&error)))
+                    })?;
+                    // Only the permissions: a set-user-id bit was meant for the old content.
+                    let mode = found.permissions().mode() & 0o777;
+                    let replaced = Some(Permissions::from_mode(mode));
+                    return Ok(Self { parent, name, replaced });
+                }
+                Ok(found) => {
+                    let kind = kind(found.file_type());
+                    return Err(bad(format!("is {kind}, not a regular file")));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Self { parent, name, replaced: None });
+                }
+                Err(error) => return Err(not_creatable(&shown, &parent, &error)),
+            }
+        }
+        Err(bad(format!("is behind more than {MAX_LINKS} symbolic links")))
+    }
+}
+
+/// Checks that a file may be written to, although it will be replaced and not written to: who made
+/// it read-only did not mean "unless by rename".
+fn writable(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path).map(drop)
+}
+
+/// Opens a file in `parent` without a name, or with a hidden one where there are no others.
+fn open(parent: &Path, name: &OsStr) -> io::Result<(File, Standing)> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    // Without /proc the file could never be given its name.
+    if Path::new("/proc/self/fd").exists() {
+        match options.clone().custom_flags(libc::O_TMPFILE).open(parent) {
+            Ok(file) => return Ok((file, Standing::Unnamed)),
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)
+                ) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    open_hidden(parent, name)
+}
+
+fn open_hidden(parent: &Path, name: &OsStr) -> io::Result<(File, Standing)> {
+    let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+    for _ in 0..MAX_TRIES {
+        let hidden = hidden(name);
+        let path = parent.join(&hidden);
+        match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
+            Ok(file) => return Ok((file, Standing::Hidden(CString::new(hidden.into_vec())?))),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+/// Returns a new name of the form `.NAME.spmd.RANDOM`.
+fn hidden(name: &OsStr) -> OsString {
+    /// What is left of 255 bytes for NAME.
+    const ROOM: usize = 200;
+    let bytes = name.as_bytes();
+    let random = RandomState::new().build_hasher().finish();
+    let mut hidden = OsString::from(".");
+    hidden.push(OsStr::from_bytes(bytes.get(..ROOM).unwrap_or(bytes)));
+    hidden.push(format!(".spmd.{random:016x}"));
+    hidden
+}
+
+fn not_creatable(shown: &str, parent: &Path, error: &io::Error) -> Error {
+    let (dir, why) = (shown::path(parent), shown::reason(error));
+    let what = match error.kind() {
+        io::ErrorKind::NotFound => {
+            Explained::new(format!("cannot create output `{shown}`: no directory `{dir}`"))
+                .hint(format!("mkdir -p '{dir}'"))
+        }
+        io::ErrorKind::NotADirectory => {
+            format!("cannot create output `{shown}`: `{dir}` is not a directory").into()
+        }
+        _ => format!("cannot create output `{shown}` in `{dir}`: {why}").into(),
+    };
+    match error.kind() {
+        io::ErrorKind::NotFound
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::ReadOnlyFilesystem
+        | io::ErrorKind::InvalidFilename
+        | io::ErrorKind::InvalidInput => Error::Rejected(what),
+        _ => Error::Refused(what),
+    }
+}
+
+/// Names a kind of file that is not a regular one.
+pub(crate) fn kind(found: FileType) -> &'static str {
+    if found.is_dir() {
+        "a directory"
+    } else if found.is_fifo() {
+        "a FIFO"
+    } else if found.is_socket() {
+        "a socket"
+    } else if found.is_char_device() {
+        "a character device"
+    } else if found.is_block_device() {
+        "a block device"
+    } else {
+        "something else"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::data::testing::Folder;
+
+    fn write(staged: &StagedFile, text: &str) {
+        staged.file().write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn publishes_a_new_file_only_when_told_to() {
+        let folder = Folder::new();
+        let target = folder.path("out.bin");
+        let staged = StagedFile::create(&target, None).unwrap();
+        write(&staged, "new");
+        assert_eq!(folder.names(), Vec::<String>::new());
+        staged.publish().unwrap();
+        assert_eq!(folder.names(), ["out.bin"]);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+    }
+
+    #[test]
+    fn leaves_nothing_when_dropped() {
+        let folder = Folder::new();
+        let target = folder.path("out.bin");
+        fs::write(&target, "old").unwrap();
+        drop(StagedFile::create(&target, Some(1 << 20)).unwrap());
+        assert_eq!(folder.names(), ["out.bin"]);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+    }
+
+    #[test]
+    fn replaces_a_file_and_keeps_its_mode() {
+        let folder = Folder::new();
+        let target = folder.path("out.bin");
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, Permissions::from_mode(0o4640)).unwrap();
+        let before = File::open(&target).unwrap();
+        let staged = StagedFile::create(&target, Some(3)).unwrap();
+        write(&staged, "new");
+        staged.publish().unwrap();
+        assert_eq!(folder.names(), ["out.bin"]);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        assert_eq!(fs::metadata(&target).unwrap().mode() & 0o7777, 0o640);
+        // Who still reads the old one, such as the run it is the input of, keeps it.
+        assert_eq!(io::read_to_string(before).unwrap(), "old");
+    }
+
+    #[test]
+    fn follows_links_to_the_file_they_name() {
+        let folder = Folder::new();
+        fs::create_dir(folder.path("deep")).unwrap();
+        symlink("deep/two", folder.path("one")).unwrap();
+        symlink("three", folder.path("deep/two")).unwrap();
+        for text in ["first", "second"] {
+            let staged = StagedFile::create(&folder.path("one"), None).unwrap();
+            write(&staged, text);
+            staged.publish().unwrap();
+            assert!(fs::symlink_metadata(folder.path("one")).unwrap().is_symlink());
+            assert!(fs::symlink_metadata(folder.path("deep/two")).unwrap().is_symlink());
+            assert_eq!(fs::read_to_string(folder.path("deep/three")).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn refuses_a_loop_of_links() {
+        let folder = Folder::new();
+        symlink("b", folder.path("a")).unwrap();
+        symlink("a", folder.path("b")).unwrap();
+        let error = StagedFile::create(&folder.path("a"), None).unwrap_err();
+        assert!(error.to_string().ends_with("is behind more than 40 symbolic links"), "{error}");
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_regular_file() {
+        let folder = Folder::new();
+        let _listener = UnixListener::bind(folder.path("socket")).unwrap();
+        symlink("/dev/full", folder.path("link")).unwrap();
+        let at = |name: &str| folder.path(name).into_os_string().into_string().unwrap();
+        for (target, what) in [
+            (at("."), "is a directory, not a regular file"),
+            (at(".."), "names a directory"),
+            (at("out.npy/"), "names a directory"),
+            (at("socket"), "is a socket, not a regular file"),
+            (at("link"), "is a character device, not a regular file"),
+            ("/dev/null".to_owned(), "is a character device, not a regular file"),
+            ("/".to_owned(), "names a directory"),
+            (String::new(), "names a directory"),
+        ] {
+            let error = StagedFile::create(Path::new(&target), None).unwrap_err();
+            assert_eq!(error.exit().code(), 2, "{target}");
+            assert!(error.to_string().ends_with(what), "{target}: {error}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_missing_directory() {
+        let folder = Folder::new();
+        let error = StagedFile::create(&folder.path("no/out.bin"), None).unwrap_err();
+        assert_eq!(error.exit().code(), 2);
+        assert!(error.to_string().contains("no directory `"), "{error}");
+        fs::write(folder.path("file"), "").unwrap();
+        let error = StagedFile::create(&folder.path("file/out.bin"), None).unwrap_err();
+        assert_eq!(error.exit().code(), 2);
+        assert!(error.to_string().ends_with("is not a directory"), "{error}");
+    }
+
+    #[test]
+    fn refuses_more_than_the_disk_has_before_anything_runs() {
+        let folder = Folder::new();
+        let error = StagedFile::create(&folder.path("out.bin"), Some(1 << 60)).unwrap_err();
+        assert_eq!(error.exit().code(), 125);
+        assert!(error.to_string().contains("needs 1152921504606846976 bytes; "), "{error}");
+        assert_eq!(folder.names(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn reserves_the_whole_length() {
+        let folder = Folder::new();
+        let staged = StagedFile::create(&folder.path("out.bin"), Some(100_000)).unwrap();
+        let found = staged.file().metadata().unwrap();
+        assert_eq!(found.len(), 100_000);
+        assert!(found.blocks() * 512 >= 100_000);
+        StagedFile::create(&folder.path("empty.bin"), Some(0)).unwrap().publish().unwrap();
+        assert_eq!(fs::read(folder.path("empty.bin")).unwrap(), b"");
+    }
+
+    #[test]
+    fn writes_names_that_are_not_utf8_or_very_long() {
+        let folder = Folder::new();
+        for name in [OsString::from_vec(b"\xff\n.npy".to_vec()), OsString::from("n".repeat(255))] {
+            let target = folder.path(&name);
+            for text in ["first", "second"] {
+                let staged = StagedFile::create(&target, None).unwrap();
+                write(&staged, text);
+                staged.publish().unwrap();
+                assert_eq!(fs::read_to_string(&target).unwrap(), text);
+            }
+        }
+        assert_eq!(folder.names().len(), 2);
+    }
+
+    #[test]
+    fn uses_a_hidden_name_where_there_are_no_files_without() {
+        let folder = Folder::new();
+        let make = || {
+            let (file, standing) = open_hidden(folder.root(), OsStr::new("out")).unwrap();
+            let dir = File::open(folder.root()).unwrap();
+            StagedFile { file, dir, name: c"out".into(), shown: "out".to_owned(), standing }
+        };
+        let staged = make();
+        let names = folder.names();
+        assert!(names.len() == 1 && names[0].starts_with(".out.spmd."), "{names:?}");
+        drop(staged);
+        assert_eq!(folder.names(), Vec::<String>::new());
+        for text in ["first", "second"] {
+            let staged = make();
+            write(&staged, text);
+            staged.publish().unwrap();
+            assert_eq!(folder.names(), ["out"]);
+            assert_eq!(fs::read_to_string(folder.path("out")).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn leaves_nothing_when_the_name_cannot_be_taken() {
+        let folder = Folder::new();
+        let staged = StagedFile::create(&folder.path("out"), None).unwrap();
+        fs::create_dir(folder.path("out")).unwrap();
+        let error = staged.publish().unwrap_err();
+        assert_eq!(error.exit().code(), 1);
+        assert_eq!(folder.names(), ["out"]);
+    }
+}

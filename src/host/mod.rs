@@ -1,0 +1,3 @@
+//! What this machine is asked for through system calls.
+
+pub(crate) mod link;
