@@ -4,5 +4,5 @@ mod data;
 mod error;
 mod host;
 
-pub use data::{DType, Scalar, Shape};
+pub use data::{DType, InputSpec, OutputSpec, Scalar, Shape};
 pub use error::{Error, Exit, Explained};

@@ -4,18 +4,27 @@
 
 mod count;
 mod dtype;
+mod input;
 mod npy;
 mod number;
+mod regular;
 mod shape;
 mod shown;
+mod spec;
 mod staged;
+mod stamp;
 #[cfg(test)]
 mod testing;
 mod text;
+mod text_source;
 
 pub(crate) use count::parse_count;
 pub use dtype::{DType, Scalar};
+pub(crate) use input::{Input, Source};
 pub(crate) use npy::{ByteOrder, header as npy_header};
 pub use shape::Shape;
+pub use spec::{InputSpec, OutputSpec};
 pub(crate) use staged::StagedFile;
+pub(crate) use stamp::Stamp;
 pub(crate) use text::{write_lines, write_rows};
+pub(crate) use text_source::TextSource;
