@@ -275,7 +275,8 @@ fn hidden(name: &OsStr) -> OsString {
 fn not_creatable(shown: &str, parent: &Path, error: &io::Error) -> Error {
     let (dir, why) = (shown::path(parent), shown::reason(error));
     let what = match error.kind() {
-        io::ErrorKind::NotFound => {
+        // Some directories, such as those of /proc, are there and still have no room for a file.
+        io::ErrorKind::NotFound if !parent.exists() => {
             Explained::new(format!("cannot create output `{shown}`: no directory `{dir}`"))
                 .hint(format!("mkdir -p '{dir}'"))
         }
@@ -421,6 +422,13 @@ mod tests {
         let error = StagedFile::create(&folder.path("file/out.bin"), None).unwrap_err();
         assert_eq!(error.exit().code(), 2);
         assert!(error.to_string().ends_with("is not a directory"), "{error}");
+    }
+
+    #[test]
+    fn refuses_a_directory_that_takes_no_files() {
+        // Not even from the superuser, as whom tests may run.
+        let error = StagedFile::create(Path::new("/proc/out.npy"), None).unwrap_err();
+        assert_eq!(error.exit().code(), 2, "{error}");
     }
 
     #[test]
