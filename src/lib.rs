@@ -1,8 +1,75 @@
-//! spmd
-#![allow(missing_docs)]
+//! Run a compute kernel on every core of one machine.
+//!
+//! A launcher starts pinned worker processes, the *ranks*, which attach to one shared memory
+//! segment, claim chunks of the index space from a lock-protected counter, write results in place,
+//! and meet at a barrier before the launcher reads the output.
+//!
+//! - [`main()`] gives a program of your own the whole command line, with your [`Kernel`]s added.
+//! - [`Run`] starts a run from a program, which stays responsive: [`Handle::progress`],
+//!   [`Handle::cancel`], [`Handle::wait`].
+//!
+//! `ARCHITECTURE.md` tells how it works, from a chunk's and from a byte's point of view.
+
+mod arrays;
+mod cli;
 mod data;
+mod engine;
 mod error;
 mod host;
+mod job;
+pub mod kernel;
+#[path = "../kernels/mod.rs"]
+mod kernels;
+mod options;
+mod placement;
+mod plan;
+mod record;
+mod report;
+mod run;
+mod schedule;
+mod shm;
+mod worker;
+
+use std::process::ExitCode;
 
 pub use data::{DType, InputSpec, OutputSpec, Scalar, Shape};
 pub use error::{Error, Exit, Explained};
+pub use host::affinity::CpuSet;
+pub use kernel::{
+    Beyond, Block, Cost, Domain, Kernel, KernelError, Param, ParamKind, Params, Repeatable,
+    Setting, Shown,
+};
+pub use options::{Bind, Count, KeyValue, Map, Overflow, Procs, RunOptions, Span, Verify, Wait};
+pub use record::Record;
+pub use run::{Finished, Handle, Progress, Run};
+pub use schedule::{Chunk, Schedule, ScheduleKind};
+pub use shm::Backing;
+
+/// Makes this program able to start runs: the first thing in `main`.
+///
+/// Ranks are this program started again; in a rank, this call runs it and does not return. `kernels`
+/// are added to the built-in ones, for [`Run`] and for the ranks.
+pub fn init(kernels: &[&'static dyn Kernel]) {
+    worker::enter_if_rank(&[self::kernels::BUILT_IN, kernels]);
+    run::set_kernels(kernels);
+}
+
+/// Runs the `spmd` command line with these kernels added to the built-in ones.
+///
+/// ```no_run
+/// # use spmd::{Block, Kernel, KernelError};
+/// # struct MyKernel;
+/// # impl Kernel for MyKernel {
+/// #     fn name(&self) -> &'static str { "mine" }
+/// #     fn about(&self) -> &'static str { "" }
+/// #     fn run(&self, _: &mut Block<'_>) -> Result<(), KernelError> { Ok(()) }
+/// # }
+/// fn main() -> std::process::ExitCode {
+///     spmd::main(&[&MyKernel])
+/// }
+/// ```
+#[must_use]
+pub fn main(kernels: &[&'static dyn Kernel]) -> ExitCode {
+    init(kernels);
+    cli::main()
+}

@@ -1,2 +1,5 @@
 //! The program `spmd`.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    spmd::main(&[])
+}

@@ -16,6 +16,7 @@ use crate::data::stamp::Stamp;
 use crate::data::text_source::TextSource;
 use crate::data::{DType, InputSpec, Scalar, Shape};
 use crate::error::{Error, Explained};
+use crate::host::streams::{self, Stream};
 
 /// An array to be computed on.
 #[derive(Debug)]
@@ -205,27 +206,13 @@ fn read_stdin() -> Result<Vec<u8>, Error> {
     let owned = io::stdin().as_fd().try_clone_to_owned();
     let read = owned.map(File::from).and_then(|mut file| file.read_to_end(&mut bytes));
     read.map_err(|error| unreadable("standard input", &error))?;
-    if bytes.is_empty() && stdin_was_closed() {
+    if bytes.is_empty() && streams::was_closed(Stream::Stdin) {
         return Err(Error::rejected(
             Explained::new("cannot read input `standard input`: it is closed")
                 .hint("pipe numbers into it, or name a file"),
         ));
     }
     Ok(bytes)
-}
-
-/// Says whether this process was started without standard input.
-///
-/// The runtime then opens `/dev/null` in its place before `main`, and does so for reading and
-/// writing, which nobody who redirects from there does.
-fn stdin_was_closed() -> bool {
-    let null = std::fs::read_link("/proc/self/fd/0").is_ok_and(|path| path == *"/dev/null");
-    null && std::fs::read_to_string("/proc/self/fdinfo/0").is_ok_and(|text| {
-        let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
-        flags
-            .and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok())
-            .is_some_and(|flags| flags & libc::O_ACCMODE == libc::O_RDWR)
-    })
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(crate) struct NpyHeader {
 }
 
 /// Whether elements have their bytes in this machine's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum ByteOrder {
     /// As this machine has them.
     Native,

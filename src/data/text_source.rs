@@ -50,14 +50,6 @@ impl TextSource {
         Ok(source)
     }
 
-    /// Returns the stamp of the file, if it is one, as it was before the text was checked.
-    pub(crate) fn stamp(&self) -> Option<Stamp> {
-        match &self.body {
-            Body::File { stamp, .. } => Some(*stamp),
-            Body::Bytes(_) => None,
-        }
-    }
-
     /// Returns the shape of the numbers: a line if they are one row or one column.
     pub(crate) fn shape(&self) -> Result<Shape, Error> {
         let Scan { rows, cols, count, .. } = self.scan;

@@ -1,3 +1,11 @@
-//! What this machine is asked for through system calls.
+//! What this machine offers, and the system calls spmd asks of it.
 
+pub(crate) mod affinity;
+pub(crate) mod clock;
+pub(crate) mod limits;
 pub(crate) mod link;
+pub(crate) mod map;
+pub(crate) mod procs;
+pub(crate) mod signals;
+pub(crate) mod streams;
+pub(crate) mod topology;

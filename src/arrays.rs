@@ -1,0 +1,229 @@
+//! The input and result arrays as one process has them mapped, and the blocks kernels work on.
+//!
+//! This is where raw windows become typed slices. What makes that sound is invariant I3 of
+//! [`crate::shm`]: inputs are written by nobody during a pass, and a range of the results belongs to
+//! the holder of the lease that names it.
+#![expect(unsafe_code, reason = "typed access to mapped arrays")]
+
+use crate::data::{ByteOrder, Scalar};
+use crate::host::map::Window;
+use crate::job::{Bounds, InputAt, Job};
+use crate::kernel::{Block, BlockAt, Context, Kernel, KernelError};
+use crate::schedule::Chunk;
+use crate::with_dtype;
+
+/// Results of one block: small enough that a block and its inputs stay in a 32 KiB cache.
+pub(crate) const BLOCK_BYTES: usize = 16 * 1024;
+
+/// A process's view of the arrays.
+#[derive(Debug)]
+pub(crate) struct Arrays<'a> {
+    job: &'a Job,
+    input: From,
+    /// First byte of the result array.
+    result: *mut u8,
+    scratch: Scratch,
+}
+
+/// Where this process reads inputs.
+#[derive(Debug)]
+enum From {
+    Index(i128),
+    Memory { at: *const u8, order: ByteOrder },
+}
+
+/// A block's worth of memory, aligned to a cache line.
+#[derive(Debug)]
+struct Scratch(Box<[Line]>);
+
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+#[expect(dead_code, reason = "only its bytes are used")]
+struct Line([u8; 64]);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(vec![Line([0; 64]); BLOCK_BYTES / 64].into_boxed_slice())
+    }
+
+    fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.0.as_mut_ptr().cast()
+    }
+}
+
+impl<'a> Arrays<'a> {
+    /// Takes the windows of one process.
+    ///
+    /// # Safety
+    /// `input` (unless inputs are indices) is n elements of the job's dtype, in the job's byte order
+    /// and perhaps unaligned; `result` is n elements, aligned. Both stay mapped for 'a.
+    pub(crate) unsafe fn new(job: &'a Job, input: *const u8, result: *mut u8) -> Self {
+        let input = match job.input {
+            InputAt::Index { negative, magnitude } => {
+                From::Index(if negative { -i128::from(magnitude) } else { i128::from(magnitude) })
+            }
+            InputAt::File { order, .. } => From::Memory { at: input, order },
+            InputAt::Segment => From::Memory { at: input, order: ByteOrder::Native },
+        };
+        Self { job, input, result, scratch: Scratch::new() }
+    }
+
+    fn element(&self) -> usize {
+        self.job.dtype.size()
+    }
+
+    /// Cuts a chunk into blocks.
+    pub(crate) fn blocks(&self, chunk: Chunk) -> impl Iterator<Item = Chunk> + use<> {
+        let step = BLOCK_BYTES / self.element();
+        chunk.clone().step_by(step).map(move |first| first..chunk.end.min(first + step as u64))
+    }
+
+    /// Returns the address of a result.
+    pub(crate) fn result_at(&self, index: u64) -> *mut u8 {
+        // In range: an index below n, in an array of n elements that is mapped.
+        self.result.wrapping_add(usize::try_from(index).unwrap_or(usize::MAX) * self.element())
+    }
+
+    /// Returns the inputs of a block, native and aligned: in place where they lie so, else copied.
+    fn load(&mut self, block: &Chunk) -> *const u8 {
+        let len = length(block);
+        let scratch = self.scratch.as_mut_ptr();
+        with_dtype!(self.job.dtype, T => match self.input {
+            From::Index(first) => {
+                // SAFETY: the scratch holds a block, aligned, and nobody else uses it meanwhile.
+                let out = unsafe { std::slice::from_raw_parts_mut(scratch.cast::<T>(), len) };
+                for (x, index) in out.iter_mut().zip(block.start..) {
+                    *x = T::from_i128(first + i128::from(index));
+                }
+                scratch
+            }
+            From::Memory { at, order } => {
+                let from = at.wrapping_add(block.start as usize * size_of::<T>()).cast::<T>();
+                if order == ByteOrder::Native && from.is_aligned() {
+                    return from.cast();
+                }
+                // SAFETY: as above.
+                let out = unsafe { std::slice::from_raw_parts_mut(scratch.cast::<T>(), len) };
+                for (offset, x) in out.iter_mut().enumerate() {
+                    // SAFETY: the block lies in the input array; alignment is not assumed.
+                    let value = unsafe { from.add(offset).read_unaligned() };
+                    *x = if order == ByteOrder::Native { value } else { value.swap_bytes() };
+                }
+                scratch
+            }
+        })
+    }
+
+    /// Copies the inputs of a range into the result array: the first step of an in-place run.
+    ///
+    /// The range must belong to this rank: its own slice, before the barrier that opens the pass.
+    pub(crate) fn initialise(&mut self, range: Chunk) {
+        for block in self.blocks(range) {
+            let from = self.load(&block);
+            let bytes = length(&block) * self.element();
+            // SAFETY: both are that many bytes, and never overlap: results have their own pages.
+            unsafe { std::ptr::copy_nonoverlapping(from, self.result_at(block.start), bytes) };
+        }
+    }
+
+    /// Finds the first input of a range that lies outside the bounds.
+    pub(crate) fn first_outside(&mut self, range: Chunk, bounds: Bounds) -> Option<u64> {
+        for block in self.blocks(range) {
+            let from = self.load(&block);
+            let found = with_dtype!(self.job.dtype, T => {
+                // SAFETY: `load` returns that many elements, native and aligned.
+                let input = unsafe { std::slice::from_raw_parts(from.cast::<T>(), length(&block)) };
+                first_outside(input, bounds)
+            });
+            if let Some(offset) = found {
+                return Some(block.start + offset as u64);
+            }
+        }
+        None
+    }
+
+    /// Returns one input as text.
+    pub(crate) fn input_text(&mut self, index: u64) -> String {
+        let from = self.load(&(index..index + 1));
+        with_dtype!(self.job.dtype, T => {
+            // SAFETY: `load` returns one element, native and aligned.
+            text(unsafe { from.cast::<T>().read() })
+        })
+    }
+
+    /// Computes one block from the input array into `result`.
+    ///
+    /// # Safety
+    /// `result` is the block's length of elements, aligned, that nobody else touches meanwhile.
+    pub(crate) unsafe fn compute(
+        &mut self,
+        kernel: &dyn Kernel,
+        context: Context<'_>,
+        block: &Chunk,
+        result: *mut u8,
+    ) -> Result<(), KernelError> {
+        let at =
+            BlockAt { first: block.start, len: length(block), input: self.load(block), result };
+        // SAFETY: inputs from `load`, which nobody writes during a pass; results by the caller's
+        // promise; they do not overlap, being different arrays.
+        kernel.run(&mut unsafe { Block::new(context, at) })
+    }
+
+    /// Computes one block in place: `saved` takes a copy of the inputs, which the kernel reads.
+    ///
+    /// `armed` is called once the copy is complete, before the first input is overwritten.
+    ///
+    /// # Safety
+    /// `saved` is room for a block, aligned, and it and the block's results belong to the caller.
+    pub(crate) unsafe fn compute_in_place(
+        &self,
+        kernel: &dyn Kernel,
+        context: Context<'_>,
+        block: &Chunk,
+        saved: *mut u8,
+        armed: impl FnOnce(),
+    ) -> Result<(), KernelError> {
+        let result = self.result_at(block.start);
+        let len = length(block);
+        // SAFETY: that many bytes each, the caller's; the saved block lies outside the array.
+        unsafe { std::ptr::copy_nonoverlapping(result, saved, len * self.element()) };
+        armed();
+        let at = BlockAt { first: block.start, len, input: saved, result };
+        // SAFETY: both are the caller's, and they do not overlap.
+        kernel.run(&mut unsafe { Block::new(context, at) })
+    }
+}
+
+fn length(block: &Chunk) -> usize {
+    (block.end - block.start) as usize
+}
+
+fn first_outside<T: Scalar>(input: &[T], bounds: Bounds) -> Option<usize> {
+    let (least, greatest) = (i128::from(bounds.least), i128::from(bounds.greatest));
+    // In the element's own type, so that the loop vectorises; a bound beyond the type never holds.
+    let (low, high) = (T::from_i128(least), T::from_i128(greatest));
+    let low = (low.to_i128() == Some(least)).then_some(low);
+    let high = (high.to_i128() == Some(greatest)).then_some(high);
+    let outside = match (low, high) {
+        (Some(low), Some(high)) => input.iter().any(|&x| (x < low) | (x > high)),
+        (Some(low), None) => input.iter().any(|&x| x < low),
+        (None, Some(high)) => input.iter().any(|&x| x > high),
+        (None, None) => false,
+    };
+    if !outside {
+        return None;
+    }
+    input.iter().position(|x| x.to_i128().is_some_and(|x| !bounds.contains(x)))
+}
+
+/// Writes a number as results are shown.
+pub(crate) fn text<T: Scalar>(value: T) -> String {
+    let mut text = String::new();
+    let _ = value.write_text(&mut text); // A String takes everything.
+    text
+}
+
+/// Returns the first byte of a window.
+pub(crate) fn start(window: &Window) -> *mut u8 {
+    window.as_ptr()
+}

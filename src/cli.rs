@@ -1,0 +1,406 @@
+//! The command line: what may be typed, and what is done about it.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::error::{Error, Exit, Explained};
+use crate::host::procs;
+use crate::host::signals::{self, Signals};
+use crate::options::{DEFAULTS, RunOptions};
+use crate::record;
+use crate::report::{self, Color, Reporter, Talk};
+use crate::run::{Finished, Handle, Run, catalog};
+
+const AFTER_HELP: &str = "\
+Exit: 0 complete  1 the run failed  2 usage or input rejected, nothing ran  3 wrong result
+      124 time limit  125 this machine refuses  127 no such kernel  128+n ended by signal n
+
+Examples:
+  spmd --procs 4 --kernel square --input 1,2,3,4,5
+  spmd -k square --input x.npy --output y.npy --verify sample
+  spmd -k collatz --size 1e6 --schedule guided --json";
+
+/// Run a compute kernel on every core of this machine.
+///
+/// Pinned worker processes attach to one shared memory segment, claim chunks of the index space from a
+/// lock-protected counter, write results in place, and meet at a barrier.
+#[derive(Debug, Parser)]
+#[command(name = "spmd", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one problem (the bare command does the same)
+    Run(RunCommand),
+    /// Show the resolved options with their origin, placement and sizes; run nothing
+    Plan(RunCommand),
+    /// List the kernels, or describe one
+    Kernels {
+        /// Kernel to describe
+        kernel: Option<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct RunCommand {
+    #[command(flatten)]
+    options: RunOptions,
+    #[command(flatten)]
+    talk: TalkOptions,
+}
+
+/// How one invocation speaks: not part of what runs.
+#[derive(Debug, clap::Args)]
+struct TalkOptions {
+    /// Show the plan and run nothing
+    #[arg(long, help_heading = "Output")]
+    dry_run: bool,
+    /// Say which CPU each rank was bound to, and where it was seen
+    #[arg(long, help_heading = "Output")]
+    report_bindings: bool,
+    /// Print one JSON document on stdout and nothing else
+    #[arg(long, env = "SPMD_JSON", help_heading = "Output")]
+    json: bool,
+    /// Progress bar on a terminal, for work over a second: auto, never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        env = "SPMD_PROGRESS",
+        help_heading = "Output",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    progress: Progress,
+    /// Colour of messages: auto, always, never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        env = "SPMD_COLOR",
+        help_heading = "Output",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    color: Color,
+    /// Say nothing but errors
+    #[arg(short, long, env = "SPMD_QUIET", help_heading = "Output", conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say where each option came from
+    #[arg(short, long, env = "SPMD_VERBOSE", help_heading = "Output")]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Progress {
+    Auto,
+    Never,
+}
+
+impl TalkOptions {
+    fn talk(&self) -> Talk {
+        match (self.quiet, self.verbose) {
+            (true, _) => Talk::Quiet,
+            (false, true) => Talk::Verbose,
+            (false, false) => Talk::Normal,
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> ExitCode {
+    signals::ignore_file_size_limit();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // Known before parsing, so that a mistyped command line still gets its document.
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let mut command = Cli::command();
+    let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli, matches))
+    });
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return unparsed(&error, &arguments, json),
+    };
+    match cli.command {
+        None => run(cli.run, &matches),
+        Some(Command::Run(run_command)) => run(run_command, nested(&matches)),
+        Some(Command::Plan(command)) => plan(command, nested(&matches)),
+        Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
+    }
+}
+
+fn nested(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, nested)| nested)
+}
+
+fn code(exit: Exit) -> ExitCode {
+    ExitCode::from(u8::try_from(exit.code()).unwrap_or(u8::MAX))
+}
+
+/// Answers a command line that could not be parsed: `--help` and `--version` among them.
+fn unparsed(error: &clap::Error, arguments: &[OsString], json: bool) -> ExitCode {
+    if !error.use_stderr() {
+        return match report::document(error.to_string().trim_end()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, Reporter::new(Talk::Normal, Color::Auto), false),
+        };
+    }
+    fail(&usage(error, arguments), Reporter::new(Talk::Normal, Color::Auto), json)
+}
+
+/// Says what clap found in our own shape of message.
+fn usage(error: &clap::Error, arguments: &[OsString]) -> Error {
+    let context = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    if arguments.iter().any(|argument| argument == "-np") {
+        return Error::rejected(
+            Explained::new("unknown option `-np`").hint("did you mean `--np`?"),
+        );
+    }
+    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+    let value = context(ContextKind::InvalidValue).unwrap_or_default();
+    let first = |text: &str| text.split([' ', '=']).next().unwrap_or_default().to_owned();
+    let hint = match (context(ContextKind::SuggestedArg), context(ContextKind::SuggestedValue)) {
+        (Some(near), _) | (None, Some(near)) => Some(format!("did you mean `{}`?", first(&near))),
+        (None, None) => None,
+    };
+    let explained = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let what = Explained::new(format!("unknown option `{argument}`"));
+            what.hint(hint.unwrap_or_else(|| "`spmd --help` lists them".to_owned()))
+        }
+        ErrorKind::InvalidSubcommand => {
+            let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
+            let near = match error.get(ContextKind::SuggestedSubcommand) {
+                Some(ContextValue::Strings(names)) => names.first().cloned(),
+                _ => None,
+            };
+            Explained::new(format!("unknown command `{name}`")).hint(near.map_or_else(
+                || "`spmd --help` lists them".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            ))
+        }
+        ErrorKind::InvalidValue if value.is_empty() => {
+            Explained::new(format!("option `{argument}` needs a value"))
+        }
+        ErrorKind::InvalidValue => {
+            let known = context(ContextKind::ValidValue).unwrap_or_default();
+            let what = Explained::new(format!("`{value}` is no value for `{argument}`"));
+            what.hint(hint.unwrap_or_else(|| format!("one of {known}")))
+        }
+        ErrorKind::ValueValidation => {
+            // Our own types have said what is wrong with it, and what to do.
+            use std::error::Error as _;
+            match error.source().and_then(|source| source.downcast_ref::<Error>()) {
+                Some(own) => {
+                    let what = Explained::new(format!("{own}, for `{argument}`"));
+                    match own.hint() {
+                        Some(hint) => what.hint(hint),
+                        None => what,
+                    }
+                }
+                None => Explained::new(format!("`{value}` is no value for `{argument}`")),
+            }
+        }
+        ErrorKind::ArgumentConflict => {
+            let other = context(ContextKind::PriorArg).unwrap_or_default();
+            Explained::new(format!("option `{argument}` cannot be used with `{other}`"))
+        }
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or("cannot read the command line");
+            Explained::new(line.trim_start_matches("error: ").to_owned()).hint("`spmd --help`")
+        }
+    };
+    Error::rejected(explained)
+}
+
+fn fail(error: &Error, reporter: Reporter, json: bool) -> ExitCode {
+    reporter.error(error);
+    if json {
+        // stderr has the message; a stdout that is gone changes neither it nor the exit code.
+        let _ = report::document(&record::failure(error));
+    }
+    if let Error::Interrupted { signal, .. } = error {
+        signals::die_by(*signal);
+    }
+    code(error.exit())
+}
+
+fn run(command: RunCommand, matches: &ArgMatches) -> ExitCode {
+    if command.talk.dry_run {
+        return plan(command, matches);
+    }
+    let RunCommand { options, talk } = command;
+    let reporter = Reporter::new(talk.talk(), talk.color);
+    match run_to_end(options, &talk, reporter, matches) {
+        Ok(finished) => match conclude(&finished, &talk, reporter) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                reporter.error(&error);
+                code(error.exit())
+            }
+        },
+        Err(error) => fail(&error, reporter, talk.json),
+    }
+}
+
+fn run_to_end(
+    options: RunOptions,
+    talk: &TalkOptions,
+    reporter: Reporter,
+    matches: &ArgMatches,
+) -> Result<Finished, Error> {
+    let plan = Run::from_options(options).plan()?;
+    reporter.resolved(&plan, &|name| origin(matches, name));
+    for warning in &plan.placement.warnings {
+        reporter.warning(warning);
+    }
+    // From here to the end of the run: before, the default action is right, because nothing is
+    // there to be cleaned up; and after, because writing to a pipe may block for ever.
+    let signals = Signals::take()
+        .map_err(|error| Error::refused(format!("cannot receive signals: {error}")))?;
+    let handle = Handle::start(plan)?;
+    attend(&handle, &signals, talk)?;
+    handle.wait()
+}
+
+/// Passes signals on to the run and shows its progress, until it has ended.
+fn attend(handle: &Handle, signals: &Signals, talk: &TalkOptions) -> Result<(), Error> {
+    let watching = |error: io::Error| Error::refused(format!("cannot watch the run: {error}"));
+    let bar_wanted = talk.progress == Progress::Auto
+        && !talk.json
+        && !talk.quiet
+        && std::env::var_os("CI").is_none()
+        && io::stderr().is_terminal();
+    let began = Instant::now();
+    let mut bar: Option<ProgressBar> = None;
+    let mut asked: Option<i32> = None;
+    loop {
+        let timeout = if bar_wanted { 100 } else { -1 };
+        let ready =
+            procs::poll(&[handle.ended().as_fd(), signals.fd()], timeout).map_err(watching)?;
+        if ready[1] {
+            let signal = signals.next().map_err(watching)?;
+            if asked.is_some() {
+                // Twice: at once. The ranks die with this process.
+                signals::die_by(signal);
+            }
+            asked = Some(signal);
+            handle.signalled(signal);
+        }
+        if ready[0] {
+            if let Some(bar) = bar {
+                bar.finish_and_clear();
+            }
+            return Ok(());
+        }
+        if bar_wanted && began.elapsed() > Duration::from_secs(1) {
+            let progress = handle.progress();
+            let bar = bar.get_or_insert_with(|| new_bar(progress.total));
+            bar.set_position(progress.done);
+        }
+    }
+}
+
+fn new_bar(total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template(
+        "{bar:40} {percent:>3} %  {human_pos}/{human_len}  {per_sec}  {eta} left",
+    );
+    if let Ok(style) = style {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
+/// Prints what a finished run has to show.
+fn conclude(finished: &Finished, talk: &TalkOptions, reporter: Reporter) -> Result<(), Error> {
+    if talk.report_bindings {
+        let collected = &finished.collected;
+        reporter.bindings(&collected.results.world().plan, Some(&collected.ranks));
+    }
+    let shown = if talk.json {
+        report::document(&finished.record().to_json())
+    } else {
+        report::results(finished)
+    };
+    reporter.run(finished);
+    shown
+}
+
+fn plan(command: RunCommand, matches: &ArgMatches) -> ExitCode {
+    let RunCommand { options, talk } = command;
+    let reporter = Reporter::new(talk.talk(), talk.color);
+    let shown = Run::from_options(options).plan().and_then(|plan| {
+        for warning in &plan.placement.warnings {
+            reporter.warning(warning);
+        }
+        if talk.report_bindings {
+            reporter.bindings(&plan, None);
+        }
+        if talk.json {
+            report::document(&plan_json(&plan))
+        } else {
+            report::document(report::plan(&plan, &|name| origin(matches, name)).trim_end())
+        }
+    });
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, reporter, talk.json),
+    }
+}
+
+fn plan_json(plan: &crate::plan::Plan) -> String {
+    serde_json::json!({
+        "schema": 1,
+        "status": "planned",
+        "params": record::resolved(plan),
+        "warnings": plan.placement.warnings,
+        "chunks": plan.job.partition.count(),
+        "result_bytes": plan.result_bytes(),
+        "cpus": plan.placement.pins,
+    })
+    .to_string()
+}
+
+/// Says which layer an option's value is from.
+fn origin(matches: &ArgMatches, name: &str) -> String {
+    let id = name.replace('-', "_");
+    let source = matches.try_contains_id(&id).ok().and_then(|_| matches.value_source(&id));
+    match source {
+        Some(ValueSource::CommandLine) => "command line".to_owned(),
+        Some(ValueSource::EnvVariable) => format!("SPMD_{}", id.to_uppercase()),
+        _ if DEFAULTS.lines().any(|line| line.starts_with(&format!("{name} ="))) => {
+            "default".to_owned()
+        }
+        _ => "from kernel and input".to_owned(),
+    }
+}
+
+fn kernels(name: Option<&str>) -> ExitCode {
+    let catalog = catalog();
+    let text = match name {
+        None => Ok(report::kernels(&catalog)),
+        Some(name) => catalog.find(name).map(report::kernel),
+    };
+    match text.and_then(|text| report::document(text.trim_end())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, Reporter::new(Talk::Normal, Color::Auto), false),
+    }
+}

@@ -1,0 +1,225 @@
+//! What is done once every rank has left: audit, verification, output; and what the run was like.
+
+use std::io::{BufWriter, Write};
+
+use super::results::Results;
+use super::supervisor::Orders;
+use super::verify::{verify, with_arrays};
+use super::world::World;
+use crate::data::{OutputSpec, Source, StagedFile, Stamp};
+use crate::error::{Error, Explained};
+use crate::host::clock;
+use crate::host::procs::{Child, Ended};
+use crate::plan;
+use crate::shm::{Incomplete, NO_CPU, Relaxed};
+
+/// A finished run: its results, its times, its ranks.
+pub(crate) struct Collected {
+    pub(crate) results: Results,
+    pub(crate) times: Times,
+    pub(crate) ranks: Vec<RankReport>,
+}
+
+/// Where the time went, in seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Times {
+    pub(crate) total: f64,
+    /// Until the last rank was started.
+    pub(crate) spawn: f64,
+    /// From there until the last rank had attached.
+    pub(crate) attach: f64,
+    /// From there until the last rank had touched its slice.
+    pub(crate) init: f64,
+    /// Verification and writing the output.
+    pub(crate) output: f64,
+    /// One for each timed pass.
+    pub(crate) passes: Vec<f64>,
+}
+
+/// What one rank did. Seconds; of the latest pass.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RankReport {
+    pub(crate) rank: u32,
+    pub(crate) pid: i32,
+    /// The CPU it was pinned to, else the one it was seen on last.
+    pub(crate) cpu: Option<u32>,
+    pub(crate) pinned: Pinned,
+    pub(crate) items: u64,
+    pub(crate) chunks: u64,
+    pub(crate) busy: f64,
+    pub(crate) claim: f64,
+    pub(crate) wait: f64,
+    pub(crate) max_rss_bytes: u64,
+    pub(crate) nivcsw: u64,
+    pub(crate) migrations: u64,
+}
+
+/// Whether a rank ran where it was meant to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pinned {
+    /// It was not to be pinned.
+    Unasked,
+    /// Its mask, read back, was that one CPU.
+    Yes,
+    /// The pin to this CPU was not taken.
+    Refused {
+        /// The CPU that was asked for.
+        wanted: u32,
+    },
+}
+
+/// Finishes a run whose ranks have all left.
+pub(super) fn collect(
+    world: World,
+    children: &[Child],
+    ended: &[Ended],
+    spawned: u64,
+    orders: &Orders,
+) -> Result<Collected, Error> {
+    debug_assert_eq!(children.len(), ended.len());
+    let window = world.result_window()?;
+    let mut results = Results::new(world, window);
+    offended(&results)?;
+    audit(results.world())?;
+    let finishing = clock::now_ns();
+    verify(&results, orders)?;
+    input_unchanged(results.world())?;
+    orders.check()?;
+    if let Some(staged) = results.world_mut().staged.take() {
+        write_text(&results, &staged)?;
+        staged.publish()?;
+    }
+    let done = clock::now_ns();
+    let ranks = reports(results.world(), children);
+    let times = times(results.world(), spawned, finishing, done);
+    Ok(Collected { results, times, ranks })
+}
+
+/// Refuses a run whose ranks found an input the kernel cannot take; none of it was computed.
+fn offended(results: &Results) -> Result<(), Error> {
+    let world = results.world();
+    let plan = &world.plan;
+    let domain = plan.kernel.domain(plan.job.dtype);
+    let (Some(index), Some(domain)) = (world.segment.control().header().offence(), domain) else {
+        return Ok(());
+    };
+    let index = index.min(plan.size().saturating_sub(1)); // Another process wrote it.
+    with_arrays(results, |arrays| {
+        let value = arrays.input_text(index);
+        Err(plan::outside(plan.kernel, plan.job.dtype, index, &value, domain))
+    })
+}
+
+/// Checks that every index was computed, by the words that decided who computes what.
+fn audit(world: &World) -> Result<(), Error> {
+    let partition = &world.plan.job.partition;
+    let control = world.segment.control();
+    let wrong =
+        |what: String| Error::Wrong(Explained::new(format!("the internal audit failed: {what}")));
+    control.claims().audit(partition).map_err(|incomplete| {
+        let span = |chunk: &crate::schedule::Chunk| format!("{}..{}", chunk.start, chunk.end);
+        wrong(match incomplete {
+            Incomplete::Unclaimed { next } => {
+                format!("indices from chunk {} on were never claimed", span(&next))
+            }
+            Incomplete::Running { rank, chunk } => format!(
+                "chunk {} was claimed{} and not finished",
+                chunk.as_ref().map_or("?".to_owned(), span),
+                rank.map_or(String::new(), |rank| format!(" by rank {rank}")),
+            ),
+        })
+    })?;
+    let expected = world.plan.size().saturating_mul(world.plan.job.passes());
+    let computed: u64 = control.ranks().iter().map(crate::shm::RankSlot::done).sum();
+    if computed == expected {
+        Ok(())
+    } else {
+        Err(wrong(format!("{computed} indices were computed, expected {expected}")))
+    }
+}
+
+/// Checks that a mapped input is the file it was when it was checked.
+fn input_unchanged(world: &World) -> Result<(), Error> {
+    let name = &world.plan.input.name;
+    let Source::File { file, stamp, .. } = &world.plan.input.source else { return Ok(()) };
+    match Stamp::of(file) {
+        Ok(now) if now == *stamp => Ok(()),
+        Ok(now) if now.size() < stamp.size() => Err(Error::failed(format!(
+            "input `{name}` shrank while it was read: {} bytes, {} before",
+            now.size(),
+            stamp.size()
+        ))),
+        Ok(_) => Err(Error::failed(format!("input `{name}` changed while it was read"))),
+        Err(error) => Err(Error::failed(format!("cannot look at input `{name}` again: {error}"))),
+    }
+}
+
+/// Writes results as text into an output file of such a format.
+fn write_text(results: &Results, staged: &StagedFile) -> Result<(), Error> {
+    let mut out = BufWriter::with_capacity(1 << 16, staged.file());
+    let written = match &results.world().plan.options.output {
+        Some(OutputSpec::Csv(_)) => results.write_csv(&mut out),
+        Some(OutputSpec::Txt(_)) => results.write_lines(&mut out),
+        // The ranks have written these into the file themselves.
+        Some(OutputSpec::Npy(_) | OutputSpec::Bin(_) | OutputSpec::Stdout) | None => Ok(()),
+    };
+    written.and_then(|()| out.flush()).map_err(|e| {
+        let name =
+            results.world().plan.options.output.as_ref().map_or(String::new(), ToString::to_string);
+        Error::failed(
+            Explained::new(format!("cannot write output `{name}`: {e}"))
+                .hint("the old output, if there was one, is untouched"),
+        )
+    })
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+fn times(world: &World, spawned: u64, finishing: u64, done: u64) -> Times {
+    let control = world.segment.control();
+    // Relaxed here and below: every rank has left, and its exit orders what it wrote.
+    let latest = |when: fn(&crate::shm::RankSlot) -> u64| {
+        control.ranks().iter().map(when).max().unwrap_or(0)
+    };
+    let attached = latest(|slot| slot.attached.load(Relaxed)).max(spawned);
+    let ready = latest(|slot| slot.ready.load(Relaxed)).max(attached);
+    Times {
+        total: seconds(done.saturating_sub(world.began)),
+        spawn: seconds(spawned.saturating_sub(world.began)),
+        attach: seconds(attached - spawned),
+        init: seconds(ready - attached),
+        output: seconds(done.saturating_sub(finishing)),
+        passes: control.samples().iter().map(|ns| seconds(ns.load(Relaxed))).collect(),
+    }
+}
+
+fn reports(world: &World, children: &[Child]) -> Vec<RankReport> {
+    let control = world.segment.control();
+    let known = |cpu: u32| (cpu != NO_CPU).then_some(cpu);
+    (0..)
+        .zip(control.ranks().iter().zip(children))
+        .map(|(rank, (slot, child))| {
+            let pinned = known(slot.pinned.load(Relaxed));
+            RankReport {
+                rank,
+                pid: child.pid,
+                cpu: pinned.or_else(|| known(slot.cpu.load(Relaxed))),
+                pinned: match (slot.wanted(), pinned) {
+                    (None, _) => Pinned::Unasked,
+                    (Some(_), Some(_)) => Pinned::Yes,
+                    (Some(wanted), None) => Pinned::Refused { wanted },
+                },
+                items: slot.items.load(Relaxed),
+                chunks: slot.chunks.load(Relaxed),
+                busy: seconds(slot.busy.load(Relaxed)),
+                claim: seconds(slot.claim.load(Relaxed)),
+                wait: seconds(slot.wait.load(Relaxed)),
+                max_rss_bytes: slot.max_rss.load(Relaxed),
+                nivcsw: slot.nivcsw.load(Relaxed),
+                migrations: slot.migrations.load(Relaxed),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,33 @@
+//! Runs a plan: builds the world, starts its ranks, watches them, and collects what they made.
+//!
+//! ```text
+//! World::build      staged output, segment, input array      nothing runs yet; all refusals
+//! ranks::start      one process a rank                       from the thread that watches them
+//! supervisor::watch pidfds, cancellation, deadline           takes no lock, waits at no barrier
+//! collect           audit, input unchanged, verification, output published
+//! ```
+
+mod collect;
+mod ranks;
+mod results;
+mod signals;
+mod supervisor;
+mod verify;
+mod world;
+
+pub(crate) use collect::{Collected, Pinned, RankReport};
+pub(crate) use results::Results;
+pub(crate) use supervisor::{Cause, Orders};
+pub(crate) use world::World;
+
+use crate::error::Error;
+
+impl World {
+    /// Runs to the end. The calling thread owns the ranks: they die with it.
+    pub(crate) fn run(self, orders: &Orders) -> Result<Collected, Error> {
+        let children = ranks::start(&self)?;
+        let spawned = crate::host::clock::now_ns();
+        let ended = supervisor::watch(&self, &children, orders)?;
+        collect::collect(self, &children, &ended, spawned, orders)
+    }
+}

@@ -1,0 +1,91 @@
+//! Verification: a serial recomputation, compared bit for bit.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::results::Results;
+use super::supervisor::Orders;
+use crate::arrays::{Arrays, BLOCK_BYTES, text};
+use crate::data::Scalar;
+use crate::error::{Error, Explained};
+use crate::host::map::Window;
+use crate::job::InputAt;
+use crate::kernel::Context;
+use crate::options::Verify;
+use crate::schedule::Chunk;
+use crate::with_dtype;
+
+/// About how many blocks a sample has.
+const SAMPLE: u64 = 1000;
+
+/// Recomputes what was asked for and compares; an error names the first index that differs.
+pub(super) fn verify(results: &Results, orders: &Orders) -> Result<(), Error> {
+    let plan = &results.world().plan;
+    let len = results.len();
+    let block = (BLOCK_BYTES / results.dtype().size()) as u64;
+    let stride = match plan.verify {
+        Verify::None => return Ok(()),
+        Verify::Full => block,
+        Verify::Sample => (len / SAMPLE).next_multiple_of(block).max(block),
+    };
+    with_arrays(results, |arrays| {
+        let last = len.saturating_sub(1) / block * block;
+        let firsts = (0..len).step_by(usize::try_from(stride).unwrap_or(usize::MAX));
+        for first in firsts.chain((len > 0).then_some(last)) {
+            orders.check()?;
+            compare(results, arrays, &(first..len.min(first + block)))?;
+        }
+        Ok(())
+    })
+}
+
+/// Gives `use_arrays` this process's view of the inputs.
+#[expect(unsafe_code, reason = "typed access to the input window")]
+pub(super) fn with_arrays<R>(
+    results: &Results,
+    use_arrays: impl FnOnce(&mut Arrays<'_>) -> Result<R, Error>,
+) -> Result<R, Error> {
+    let world = results.world();
+    let window = world.input_window()?;
+    let input = match world.plan.job.input {
+        InputAt::File { .. } => window.as_ref().map_or(std::ptr::null_mut(), Window::as_ptr),
+        InputAt::Segment | InputAt::Index { .. } => world.segment.source(),
+    };
+    // SAFETY: the input is n elements, mapped until this function returns; results are not written
+    // through this view.
+    let mut arrays =
+        unsafe { Arrays::new(&world.plan.job, input.cast_const(), results.array().cast_mut()) };
+    use_arrays(&mut arrays)
+}
+
+#[expect(unsafe_code, reason = "recomputes into a buffer of its own")]
+fn compare(results: &Results, arrays: &mut Arrays<'_>, block: &Chunk) -> Result<(), Error> {
+    let plan = &results.world().plan;
+    let context =
+        Context { setting: plan.job.setting(&plan.params), rank: 0, pid: std::process::id() };
+    with_dtype!(results.dtype(), T => {
+        let found = results.copy::<T>(block.clone());
+        let mut expected = found.clone();
+        expected.fill(T::from_i128(0));
+        let buffer = expected.as_mut_ptr().cast();
+        // SAFETY: the buffer has the block's length, and is this function's alone.
+        let run = || unsafe { arrays.compute(plan.kernel, context, block, buffer) };
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                return Err(Error::failed(format!("verification could not recompute: {}", error.message)));
+            }
+            Err(_) => return Err(Error::failed("the kernel panicked during verification")),
+        }
+        let differs = found.iter().zip(&expected).position(|(a, b)| !a.same_bits(*b));
+        match differs {
+            None => Ok(()),
+            Some(at) => Err(Error::Wrong(
+                Explained::new(format!(
+                    "result is wrong: kernel `{}` at index {}: found {}, a serial run gives {}",
+                    plan.kernel.name(), block.start + at as u64, text(found[at]), text(expected[at]),
+                ))
+                .hint("does the kernel depend on anything but its input, parameters and seed?"),
+            )),
+        }
+    })
+}

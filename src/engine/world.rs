@@ -1,0 +1,143 @@
+//! Everything a run needs, made before its first process: the staged output, the segment, the input.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+
+use crate::data::{OutputSpec, Scalar, Source, StagedFile, npy_header};
+use crate::error::Error;
+use crate::host::clock;
+use crate::host::map::{Access, Window};
+use crate::job::{InputAt, ResultAt};
+use crate::plan::Plan;
+use crate::shm::Segment;
+use crate::with_dtype;
+
+/// A run that has not begun, or is going on.
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) segment: Segment,
+    /// The output file, unless results go to stdout.
+    pub(super) staged: Option<StagedFile>,
+    /// When the run began, by the clock all ranks share.
+    pub(super) began: u64,
+}
+
+impl World {
+    /// Builds the world of a plan. Nothing has been started if this fails, and nothing is left.
+    pub(crate) fn build(plan: Plan) -> Result<Self, Error> {
+        let began = clock::now_ns();
+        let staged = stage(&plan)?;
+        let job = serde_json::to_vec(&plan.job)
+            .map_err(|e| Error::refused(format!("the job cannot be described: {e}")))?;
+        let layout = plan.layout(job.len() as u64)?;
+        let segment = Segment::create(layout, plan.backing, &job, &plan.placement.pins)?;
+        if matches!(plan.job.input, InputAt::Segment) {
+            segment.reserve_source()?;
+            fill(&plan, segment.source())?;
+        }
+        segment.reserve_unless_ranks_can()?;
+        segment.publish();
+        Ok(Self { plan, segment, staged, began })
+    }
+
+    /// Returns the descriptors of a rank, in the order of their numbers there.
+    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 3] {
+        // A rank always gets all three; where there is no such file it is the segment again.
+        let segment = self.segment.fd();
+        let input = match &self.plan.input.source {
+            Source::File { file, .. } => file.as_fd(),
+            Source::Index { .. } | Source::Text(_) | Source::Values(_) => segment,
+        };
+        let result = match (&self.staged, self.plan.job.result) {
+            (Some(staged), ResultAt::File { .. }) => staged.file().as_fd(),
+            _ => segment,
+        };
+        [segment, input, result]
+    }
+
+    /// Maps the result array for reading: the output file's, where that holds it.
+    pub(super) fn result_window(&self) -> Result<Option<Window>, Error> {
+        let (Some(staged), ResultAt::File { offset }) = (&self.staged, self.plan.job.result) else {
+            return Ok(None);
+        };
+        let span = usize::try_from(offset).ok().zip(usize::try_from(self.plan.result_bytes()).ok());
+        let (offset, bytes) =
+            span.ok_or_else(|| Error::refused("the result is larger than an address space"))?;
+        Window::new(staged.file().as_fd(), offset, bytes, Access::Read)
+            .map(Some)
+            .map_err(|e| Error::failed(format!("cannot map the output: {e}")))
+    }
+
+    /// Maps the input file for reading, if the input is one.
+    pub(super) fn input_window(&self) -> Result<Option<Window>, Error> {
+        let Source::File { file, offset, .. } = &self.plan.input.source else { return Ok(None) };
+        let span =
+            usize::try_from(*offset).ok().zip(usize::try_from(self.plan.result_bytes()).ok());
+        let (offset, bytes) =
+            span.ok_or_else(|| Error::refused("the input is larger than an address space"))?;
+        Window::new(file.as_fd(), offset, bytes, Access::Read)
+            .map(Some)
+            .map_err(|e| Error::failed(format!("cannot map input `{}`: {e}", self.plan.input.name)))
+    }
+}
+
+/// Prepares the output file, so that whatever can be refused about it is refused now.
+fn stage(plan: &Plan) -> Result<Option<StagedFile>, Error> {
+    let bytes = plan.result_bytes();
+    Ok(Some(match &plan.options.output {
+        Some(OutputSpec::Npy(path)) => {
+            let header = npy_header(plan.job.dtype, &plan.shape);
+            let staged = StagedFile::create(path, Some(header.len() as u64 + bytes))?;
+            staged.file().write_all_at(&header, 0).map_err(|e| {
+                Error::refused(format!("cannot write the header of the output: {e}"))
+            })?;
+            staged
+        }
+        Some(OutputSpec::Bin(path)) => StagedFile::create(path, Some(bytes))?,
+        Some(OutputSpec::Csv(path) | OutputSpec::Txt(path)) => StagedFile::create(path, None)?,
+        Some(OutputSpec::Stdout) | None => return Ok(None),
+    }))
+}
+
+/// Writes the input array into the segment.
+#[expect(unsafe_code, reason = "fills the segment's input array")]
+fn fill(plan: &Plan, source: *mut u8) -> Result<(), Error> {
+    match &plan.input.source {
+        Source::Text(text) => with_dtype!(plan.job.dtype, T => {
+            let mut at = source.cast::<T>();
+            let write = |value: T| {
+                // SAFETY: the input array has room for every element of the shape, `fill` calls
+                // back no more often, and nobody else maps it before the segment is published.
+                unsafe { at.write(value) };
+                at = at.wrapping_add(1);
+            };
+            filled(text.fill(write)?, plan)
+        }),
+        Source::Values(bytes) => {
+            // SAFETY: the input array has exactly the bytes of the values, and nobody else maps it.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), source, bytes.len()) };
+            filled((bytes.len() / plan.job.dtype.size()) as u64, plan)
+        }
+        Source::Index { .. } | Source::File { .. } => Ok(()),
+    }
+}
+
+fn filled(count: u64, plan: &Plan) -> Result<(), Error> {
+    if count == plan.size() {
+        Ok(())
+    } else {
+        Err(Error::failed(format!(
+            "input `{}` changed while it was read: {count} numbers, {} before",
+            plan.input.name,
+            plan.size()
+        )))
+    }
+}
+
+/// Reads one result as `T`.
+#[expect(unsafe_code, reason = "reads the result array")]
+pub(super) fn read<T: Scalar>(array: *const u8, index: u64) -> T {
+    let at = array.cast::<T>().wrapping_add(usize::try_from(index).unwrap_or(usize::MAX));
+    // SAFETY: callers pass an index below n and an array of n elements; any bytes are a value.
+    unsafe { at.read_unaligned() }
+}

@@ -1,0 +1,95 @@
+//! What this machine, and the control group we are in, will let us use.
+
+use std::fs;
+use std::path::Path;
+
+/// Returns the CPU quota in CPUs, over all ancestors; `None` if there is none.
+pub(crate) fn cpu_quota() -> Option<f64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    groups
+        .lines()
+        .filter_map(|line| {
+            let mut parts = line.splitn(3, ':');
+            let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+            if controllers.is_empty() {
+                least(path, "/sys/fs/cgroup", read_cpu_max)
+            } else if controllers.split(',').any(|name| name == "cpu") {
+                least(path, "/sys/fs/cgroup/cpu", read_cfs_quota)
+            } else {
+                None
+            }
+        })
+        .min_by(f64::total_cmp)
+}
+
+/// The least of what `read` finds in the group `path` below `root` and in all its ancestors.
+fn least(path: &str, root: &str, read: fn(&Path) -> Option<f64>) -> Option<f64> {
+    let below = Path::new(path.trim_start_matches('/'));
+    below.ancestors().filter_map(|group| read(&Path::new(root).join(group))).min_by(f64::total_cmp)
+}
+
+/// Version 2: `cpu.max` holds "max 100000" or "200000 100000".
+fn read_cpu_max(group: &Path) -> Option<f64> {
+    let text = fs::read_to_string(group.join("cpu.max")).ok()?;
+    let (quota, period) = text.trim().split_once(' ')?;
+    ratio(quota, period)
+}
+
+/// Version 1: a quota of -1 is none.
+fn read_cfs_quota(group: &Path) -> Option<f64> {
+    let quota = fs::read_to_string(group.join("cpu.cfs_quota_us")).ok()?;
+    let period = fs::read_to_string(group.join("cpu.cfs_period_us")).ok()?;
+    ratio(quota.trim(), period.trim())
+}
+
+fn ratio(quota: &str, period: &str) -> Option<f64> {
+    let (quota, period): (f64, f64) = (quota.parse().ok()?, period.parse().ok()?);
+    (quota > 0.0 && period > 0.0).then(|| quota / period)
+}
+
+/// Returns the bytes free on the file system that holds `path`.
+#[expect(unsafe_code, reason = "statvfs")]
+pub(crate) fn free_bytes(path: &std::ffi::CStr) -> Option<u64> {
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: a C string and writable memory of its type.
+    let done = unsafe { libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) };
+    // SAFETY: zeroed above, so valid whatever the call did.
+    let stat = unsafe { stat.assume_init() };
+    (done == 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Returns the bytes of memory the kernel thinks can still be had without swapping.
+pub(crate) fn available_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// Returns how many descriptors this process may have open.
+#[expect(unsafe_code, reason = "getrlimit")]
+pub(crate) fn descriptors() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: writable memory of its type.
+    let done = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    (done == 0).then_some(limit.rlim_cur)
+}
+
+/// Writes a number of bytes as people read it: `1.5 GiB`.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    let mut value = count as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    format!("{value:.1} {unit}")
+}

@@ -1,0 +1,113 @@
+//! Windows into files and segments: the only user of `memmap2`.
+//!
+//! Raw windows only, never slices: memory that another process may write must not be promised to
+//! anybody as `&[u8]`. Lengths are compared with the file's own, because a mapping longer than its
+//! file is accepted and then kills whoever touches the end.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+/// A mapped run of bytes of a file or segment; empty ones map nothing.
+#[derive(Debug)]
+pub(crate) struct Window {
+    map: Option<MmapRaw>,
+}
+
+/// What the window is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reading; a store through it is a fault.
+    Read,
+    /// Reading and writing, shared with everyone who maps the same bytes.
+    Write,
+}
+
+impl Window {
+    /// Maps `len` bytes from `offset` on.
+    pub(crate) fn new(
+        fd: BorrowedFd<'_>,
+        offset: usize,
+        len: usize,
+        access: Access,
+    ) -> io::Result<Self> {
+        if len == 0 {
+            return Ok(Self { map: None }); // mmap refuses length 0.
+        }
+        let file = File::from(fd.try_clone_to_owned()?);
+        let (need, size) = ((offset as u64).saturating_add(len as u64), file.metadata()?.len());
+        if need > size {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("{need} bytes are to be mapped, the file has {size}"),
+            ));
+        }
+        let mut options = MmapOptions::new();
+        options.offset(offset as u64).len(len);
+        let map = match access {
+            Access::Read => options.map_raw_read_only(file.as_raw_fd())?,
+            Access::Write => options.map_raw(file.as_raw_fd())?,
+        };
+        Ok(Self { map: Some(map) })
+    }
+
+    /// Returns a window onto nothing.
+    pub(crate) fn none() -> Self {
+        Self { map: None }
+    }
+
+    /// Maps a whole segment.
+    pub(crate) fn whole(file: &File, access: Access) -> io::Result<Self> {
+        let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        Self::new(file.as_fd(), 0, len, access)
+    }
+
+    /// Returns the address of the first byte; dangling, and aligned, if the window is empty.
+    pub(crate) fn as_ptr(&self) -> *mut u8 {
+        self.map
+            .as_ref()
+            .map_or(std::ptr::without_provenance_mut(4096), |map| map.as_ptr().cast_mut())
+    }
+}
+
+/// What came of asking for pages ahead of their first use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Populated {
+    /// They are there.
+    Yes,
+    /// This kernel cannot populate (before Linux 5.14).
+    Unsupported,
+}
+
+/// Makes the pages of `len` bytes at `at` present and writable: the first touch, by this process.
+///
+/// An error says that the machine has no memory, or no room in `/dev/shm` or on the disk, for
+/// them; without this the first store there would kill the process with SIGBUS.
+///
+/// # Safety
+/// The bytes must lie in one shared, writable mapping of this process.
+#[expect(unsafe_code, reason = "madvise")]
+pub(crate) unsafe fn populate(at: *mut u8, len: usize) -> io::Result<Populated> {
+    const PAGE: usize = 4096;
+    if len == 0 {
+        return Ok(Populated::Yes);
+    }
+    let offset = at.addr() % PAGE;
+    loop {
+        // SAFETY: the caller's promise; rounding down stays in the mapping, which begins on a page.
+        let done = unsafe {
+            libc::madvise(at.wrapping_sub(offset).cast(), len + offset, libc::MADV_POPULATE_WRITE)
+        };
+        if done == 0 {
+            return Ok(Populated::Yes);
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::EINVAL) => return Ok(Populated::Unsupported),
+            _ => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The signals that end a run, as a descriptor to poll.
+#![expect(unsafe_code, reason = "signal system calls")]
+
+use std::io::{self, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
+
+/// The signals that ask a run to stop.
+const ENDING: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+/// Receives SIGINT, SIGTERM and SIGHUP in place of their default action, until it is dropped.
+///
+/// Made by the main thread of a command-line program before it starts others, which inherit the mask.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    file: std::fs::File,
+    before: libc::sigset_t,
+}
+
+impl Signals {
+    pub(crate) fn take() -> io::Result<Self> {
+        let set = ending();
+        let mut before = empty();
+        // SAFETY: both sets are valid.
+        let code =
+            unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before) };
+        if code != 0 {
+            return Err(io::Error::from_raw_os_error(code));
+        }
+        // SAFETY: a valid set; a new descriptor.
+        let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: just returned to us alone.
+        Ok(Self { file: unsafe { std::fs::File::from_raw_fd(fd) }, before })
+    }
+
+    /// Returns the descriptor that is readable when a signal has come.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Returns the next signal's number; waits for one.
+    pub(crate) fn next(&self) -> io::Result<i32> {
+        let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+        (&self.file).read_exact(&mut info)?;
+        // The number is the first field, a u32.
+        let number = u32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
+        i32::try_from(number).map_err(io::Error::other)
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // SAFETY: the set that was in force before.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut())
+        };
+    }
+}
+
+/// Ends this process by `signal`, as if it had never been handled: shells then see 128+n.
+pub(crate) fn die_by(signal: i32) -> ! {
+    // SAFETY: the default disposition needs no handler.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    let mut set = empty();
+    // SAFETY: an initialised set.
+    unsafe { libc::sigaddset(&raw mut set, signal) };
+    // SAFETY: no memory is involved. Pending until it is unblocked, at the latest in the next line.
+    unsafe { libc::raise(signal) };
+    // SAFETY: a valid set.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
+    std::process::exit(128 + signal) // A signal whose default is to be ignored.
+}
+
+/// Lets writing beyond a file size limit be an error instead of the end.
+pub(crate) fn ignore_file_size_limit() {
+    // SAFETY: ignoring needs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+fn empty() -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: writable memory of its type.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: zeroed, then emptied.
+    unsafe { set.assume_init() }
+}
+
+fn ending() -> libc::sigset_t {
+    let mut set = empty();
+    for signal in ENDING {
+        // SAFETY: an initialised set.
+        unsafe { libc::sigaddset(&raw mut set, signal) };
+    }
+    set
+}

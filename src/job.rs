@@ -1,0 +1,109 @@
+//! What a rank needs to know beyond the segment's layout: written once, as JSON, into the segment.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{ByteOrder, DType};
+use crate::kernel::{Kernel, Params, Setting};
+use crate::options::Overflow;
+use crate::schedule::Partition;
+use crate::shm::Patience;
+
+/// The resolved run, as the ranks see it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) kernel: String,
+    pub(crate) params: Vec<(String, String)>,
+    pub(crate) dtype: DType,
+    pub(crate) overflow: Overflow,
+    pub(crate) seed: u64,
+    pub(crate) partition: Partition,
+    pub(crate) input: InputAt,
+    pub(crate) result: ResultAt,
+    pub(crate) mode: Mode,
+    pub(crate) check: Option<Bounds>,
+    pub(crate) spins: u32,
+    pub(crate) yields: u32,
+    pub(crate) warmup: u32,
+    pub(crate) repeats: u32,
+}
+
+/// Where the inputs come from.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum InputAt {
+    /// x\[i\] = first + i: nothing is stored.
+    Index { negative: bool, magnitude: u64 },
+    /// An array in a file, mapped read-only through descriptor [`INPUT_FD`].
+    File { offset: u64, order: ByteOrder },
+    /// The segment's input array.
+    Segment,
+}
+
+impl InputAt {
+    pub(crate) fn index(first: i128) -> Option<Self> {
+        let magnitude = u64::try_from(first.unsigned_abs()).ok()?;
+        Some(Self::Index { negative: first < 0, magnitude })
+    }
+}
+
+/// Where the results go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ResultAt {
+    /// The segment's result array.
+    Segment,
+    /// The output file itself, mapped through descriptor [`RESULT_FD`].
+    File { offset: u64 },
+}
+
+/// Whether results have an array of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Mode {
+    /// Inputs are read-only; results are written beside them.
+    Apart,
+    /// The result array first holds the inputs, and each block overwrites its own.
+    InPlace,
+}
+
+/// The integers the kernel takes; anything else stops the run before it begins.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Bounds {
+    pub(crate) least: i64,
+    pub(crate) greatest: u64,
+}
+
+impl Bounds {
+    pub(crate) fn contains(self, value: i128) -> bool {
+        i128::from(self.least) <= value && value <= i128::from(self.greatest)
+    }
+}
+
+/// The segment, in a rank.
+pub(crate) const SEGMENT_FD: i32 = 3;
+/// The input file, in a rank.
+pub(crate) const INPUT_FD: i32 = 4;
+/// The output file, in a rank.
+pub(crate) const RESULT_FD: i32 = 5;
+
+impl Job {
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { spins: self.spins, yields: self.yields }
+    }
+
+    pub(crate) fn setting<'a>(&self, params: &'a Params) -> Setting<'a> {
+        Setting {
+            params,
+            dtype: self.dtype,
+            size: self.partition.size(),
+            overflow: self.overflow,
+            seed: self.seed,
+        }
+    }
+
+    pub(crate) fn resolve_params(&self, kernel: &dyn Kernel) -> Result<Params, crate::Error> {
+        Params::resolve(kernel.name(), kernel.params(), &self.params)
+    }
+
+    /// Returns the number of passes, timed or not.
+    pub(crate) fn passes(&self) -> u64 {
+        u64::from(self.warmup) + u64::from(self.repeats)
+    }
+}

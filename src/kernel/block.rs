@@ -1,0 +1,160 @@
+//! What a kernel is given to work on, and how it says that it cannot.
+#![expect(unsafe_code, reason = "typed slices over mapped memory")]
+
+use std::marker::PhantomData;
+
+use super::Params;
+use crate::data::{DType, Scalar};
+use crate::options::Overflow;
+
+/// The problem a kernel is part of: the same for every block of a run.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Setting<'a> {
+    /// The kernel's own parameters.
+    pub params: &'a Params,
+    /// The element type of input and result.
+    pub dtype: DType,
+    /// The size of the index space.
+    pub size: u64,
+    /// What integer arithmetic does beyond its range. Under `Error` no input overflows: they were
+    /// all checked before.
+    pub overflow: Overflow,
+    /// The seed of random numbers. Key them by (seed, index), never by rank: then the result is
+    /// the same for every number of ranks.
+    pub seed: u64,
+}
+
+/// Everything a block knows beside its data.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) setting: Setting<'a>,
+    pub(crate) rank: u32,
+    pub(crate) pid: u32,
+}
+
+/// A run of consecutive indices with their inputs and room for their results.
+///
+/// At most 16 KiB of results, so that block and inputs stay in the nearest cache, and a run can be
+/// stopped between two blocks of a long chunk.
+#[derive(Debug)]
+pub struct Block<'a> {
+    context: Context<'a>,
+    at: BlockAt,
+    memory: PhantomData<&'a mut [u8]>,
+}
+
+/// Where a block's data lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockAt {
+    pub(crate) first: u64,
+    pub(crate) len: usize,
+    pub(crate) input: *const u8,
+    pub(crate) result: *mut u8,
+}
+
+impl<'a> Block<'a> {
+    /// # Safety
+    /// For 'a, `at.input` is valid for reads and `at.result` for reads and writes of `at.len`
+    /// elements of the setting's dtype, aligned for it; the two do not overlap, nobody writes the
+    /// inputs, and nobody else touches the results.
+    pub(crate) unsafe fn new(context: Context<'a>, at: BlockAt) -> Self {
+        Self { context, at, memory: PhantomData }
+    }
+
+    /// Returns the first index.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.at.first
+    }
+
+    /// Returns the number of indices.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.at.len
+    }
+
+    /// Says whether there are none; never true for a block that a kernel is given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.at.len == 0
+    }
+
+    /// Returns the element type.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.context.setting.dtype
+    }
+
+    /// Returns the problem this block is part of.
+    #[must_use]
+    pub fn setting(&self) -> &Setting<'a> {
+        &self.context.setting
+    }
+
+    /// Returns the kernel's parameters.
+    #[must_use]
+    pub fn params(&self) -> &'a Params {
+        self.context.setting.params
+    }
+
+    /// Returns the rank that computes this block.
+    #[must_use]
+    pub fn rank(&self) -> u32 {
+        self.context.rank
+    }
+
+    /// Returns the process that computes this block.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.context.pid
+    }
+
+    /// Returns the inputs, and the results to be written. They never overlap, also in place.
+    ///
+    /// # Panics
+    /// If `T` is not the block's element type.
+    pub fn slices<T: Scalar>(&mut self) -> (&[T], &mut [T]) {
+        assert!(
+            T::DTYPE == self.dtype(),
+            "the kernel asked for {}, the block holds {}",
+            T::DTYPE,
+            self.dtype()
+        );
+        // SAFETY: the promise of `new`, for the type just checked.
+        let input = unsafe { std::slice::from_raw_parts(self.at.input.cast(), self.at.len) };
+        // SAFETY: as above; `&mut self` makes it the only one.
+        let result = unsafe { std::slice::from_raw_parts_mut(self.at.result.cast(), self.at.len) };
+        (input, result)
+    }
+
+    /// Sets every result to `f` of its input.
+    ///
+    /// # Panics
+    /// If `T` is not the block's element type.
+    pub fn map<T: Scalar>(&mut self, mut f: impl FnMut(T) -> T) {
+        let (input, result) = self.slices::<T>();
+        for (y, &x) in result.iter_mut().zip(input) {
+            *y = f(x);
+        }
+    }
+}
+
+/// Why a kernel cannot go on: the run fails with this text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelError {
+    pub(crate) index: Option<u64>,
+    pub(crate) message: String,
+}
+
+impl KernelError {
+    /// Returns an error about the whole problem.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { index: None, message: message.into() }
+    }
+
+    /// Returns an error about one index.
+    pub fn at(index: u64, message: impl Into<String>) -> Self {
+        Self { index: Some(index), message: message.into() }
+    }
+}

@@ -1,0 +1,249 @@
+//! Which CPU each rank gets, and how many ranks there are by default: pure arithmetic over what the
+//! machine said.
+
+use std::num::NonZeroU32;
+
+use crate::error::{Error, Explained};
+use crate::host::affinity::{self, CpuSet};
+use crate::host::limits;
+use crate::host::topology::{self, Place};
+use crate::options::{Bind, Map, Procs};
+use crate::shm::MAX_PROCS;
+
+/// What this machine lets this process use.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    /// The CPUs in the affinity mask, before anything was pinned.
+    pub(crate) allowed: CpuSet,
+    /// The CPU quota of the control group, in CPUs.
+    pub(crate) quota: Option<f64>,
+}
+
+impl Machine {
+    /// Asks the operating system.
+    pub(crate) fn ask() -> Result<Self, Error> {
+        let allowed = affinity::allowed()
+            .map_err(|e| Error::refused(format!("cannot read the affinity mask: {e}")))?;
+        Ok(Self { allowed, quota: limits::cpu_quota() })
+    }
+}
+
+/// Where the ranks go.
+#[derive(Clone, Debug)]
+pub(crate) struct Placement {
+    pub(crate) procs: u32,
+    /// What decided `procs`.
+    pub(crate) because: &'static str,
+    /// Each rank's CPU; `None`: not pinned.
+    pub(crate) pins: Vec<Option<u32>>,
+    /// Where the CPUs in use sit.
+    pub(crate) places: Vec<Place>,
+    /// Whether ranks outnumber the CPUs they may use at once: then waiting must not spin.
+    pub(crate) crowding: Crowding,
+    /// What the user should know.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Whether ranks outnumber CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crowding {
+    /// Every rank can run all the time.
+    Roomy,
+    /// Ranks must take turns.
+    Crowded,
+}
+
+impl Placement {
+    /// Places ranks on a machine.
+    pub(crate) fn new(
+        machine: &Machine,
+        procs: Procs,
+        bind: Bind,
+        map: Map,
+        cpus: Option<&CpuSet>,
+    ) -> Result<Self, Error> {
+        let usable = usable(machine, cpus)?;
+        let places = topology::places(&usable);
+        let cores = topology::cores(&places);
+        let (suggested, because) = suggest(&places, cores, machine.quota, bind);
+        let (procs, because) = match procs {
+            Procs::Exactly(procs) => (procs.get(), "--procs"),
+            Procs::Auto => (suggested, because),
+        };
+        let mut warnings = Vec::new();
+        let mut crowding = Crowding::Roomy;
+        if procs as usize > usable.len() {
+            crowding = Crowding::Crowded;
+            warnings.push(format!(
+                "{procs} ranks, {} cpus allowed ({usable}): running unpinned, waiting without spinning",
+                usable.len()
+            ));
+        } else if machine.quota.is_some_and(|quota| f64::from(procs) > quota.ceil()) {
+            crowding = Crowding::Crowded;
+            warnings.push(format!(
+                "{procs} ranks, a cpu quota of {:.1}: ranks will be throttled; waiting without spinning",
+                machine.quota.unwrap_or_default()
+            ));
+        } else if bind == Bind::Core && procs as usize > cores {
+            warnings.push(format!(
+                "{procs} ranks, {cores} physical cores: some ranks share a core's hardware threads"
+            ));
+        }
+        let order = order(&places, bind, map);
+        let pinned = bind != Bind::None && procs as usize <= order.len();
+        let pins = (0..procs as usize)
+            .map(|rank| if pinned { order.get(rank).copied() } else { None })
+            .collect();
+        Ok(Self { procs, because, pins, places, crowding, warnings })
+    }
+
+    /// Returns where a CPU sits, for `--report-bindings`.
+    pub(crate) fn place(&self, cpu: u32) -> Option<&Place> {
+        self.places.iter().find(|place| place.cpu == cpu)
+    }
+}
+
+fn usable(machine: &Machine, cpus: Option<&CpuSet>) -> Result<CpuSet, Error> {
+    let Some(wanted) = cpus else { return Ok(machine.allowed.clone()) };
+    let absent: CpuSet = wanted.iter().filter(|&cpu| !machine.allowed.contains(cpu)).collect();
+    if absent.is_empty() {
+        Ok(wanted.clone())
+    } else {
+        Err(Error::rejected(
+            Explained::new(format!(
+                "cannot use cpu {absent} of --cpus {wanted}: this process may use cpus {} only",
+                machine.allowed
+            ))
+            .hint("choose among those, or --bind none to share them"),
+        ))
+    }
+}
+
+/// Returns the default number of ranks, and which of the limits decided.
+fn suggest(places: &[Place], cores: usize, quota: Option<f64>, bind: Bind) -> (u32, &'static str) {
+    let quota = quota.map_or(usize::MAX, |quota| quota.ceil() as usize);
+    let mut least = (places.len(), "the affinity mask");
+    // Asking for hardware threads is asking for one rank on each.
+    if cores < least.0 && bind != Bind::Hwthread {
+        least = (cores, "the physical cores");
+    }
+    if quota < least.0 {
+        least = (quota, "the cpu quota");
+    }
+    let procs = u32::try_from(least.0).unwrap_or(MAX_PROCS).clamp(1, MAX_PROCS);
+    (NonZeroU32::new(procs).map_or(1, NonZeroU32::get), least.1)
+}
+
+/// Returns the CPUs in the order ranks take them.
+fn order(places: &[Place], bind: Bind, map: Map) -> Vec<u32> {
+    let mut sorted: Vec<&Place> = places.iter().collect();
+    sorted.sort_by_key(|place| (place.package, place.node, place.core, place.cpu));
+    // Which hardware thread of its core each CPU is: 0 for the first.
+    let thread = |place: &Place| {
+        sorted.iter().filter(|other| other.core == place.core && other.cpu < place.cpu).count()
+    };
+    let mut keyed: Vec<(usize, &Place)> = sorted
+        .iter()
+        .map(|place| (if bind == Bind::Hwthread { 0 } else { thread(place) }, *place))
+        .collect();
+    // Stable: first threads of all cores first, close order within.
+    keyed.sort_by_key(|(thread, _)| *thread);
+    match map {
+        Map::Close => keyed.iter().map(|(_, place)| place.cpu).collect(),
+        Map::Spread => spread(&keyed),
+    }
+}
+
+/// Deals CPUs in turn from each (package, node).
+fn spread(keyed: &[(usize, &Place)]) -> Vec<u32> {
+    let mut domains: Vec<((u32, u32), Vec<u32>)> = Vec::new();
+    for (_, place) in keyed {
+        let key = (place.package, place.node);
+        match domains.iter_mut().find(|(domain, _)| *domain == key) {
+            Some((_, cpus)) => cpus.push(place.cpu),
+            None => domains.push((key, vec![place.cpu])),
+        }
+    }
+    let longest = domains.iter().map(|(_, cpus)| cpus.len()).max().unwrap_or(0);
+    (0..longest)
+        .flat_map(|turn| domains.iter().filter_map(move |(_, cpus)| cpus.get(turn).copied()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two packages of two cores of two threads, numbered as Linux does: threads 4.. are siblings.
+    fn smt() -> Vec<Place> {
+        (0..8)
+            .map(|cpu| Place { cpu, core: cpu % 4, package: cpu % 4 / 2, node: cpu % 4 / 2 })
+            .collect()
+    }
+
+    #[test]
+    fn cores_come_before_their_second_threads() {
+        assert_eq!(order(&smt(), Bind::Core, Map::Close), [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn hardware_threads_of_a_core_are_neighbours() {
+        assert_eq!(order(&smt(), Bind::Hwthread, Map::Close), [0, 4, 1, 5, 2, 6, 3, 7]);
+    }
+
+    #[test]
+    fn spreading_deals_ranks_over_packages() {
+        assert_eq!(order(&smt(), Bind::Core, Map::Spread), [0, 2, 1, 3, 4, 6, 5, 7]);
+    }
+
+    #[test]
+    fn the_default_is_the_least_of_mask_cores_and_quota() {
+        assert_eq!(suggest(&smt(), 4, None, Bind::Core), (4, "the physical cores"));
+        assert_eq!(suggest(&smt(), 4, None, Bind::Hwthread), (8, "the affinity mask"));
+        assert_eq!(suggest(&smt(), 4, Some(1.5), Bind::Core), (2, "the cpu quota"));
+        assert_eq!(suggest(&smt()[..1], 1, Some(64.0), Bind::Core), (1, "the affinity mask"));
+    }
+
+    fn machine(cpus: &str, quota: Option<f64>) -> Machine {
+        Machine { allowed: cpus.parse().unwrap(), quota }
+    }
+
+    fn exactly(n: u32) -> Procs {
+        Procs::Exactly(NonZeroU32::new(n).unwrap())
+    }
+
+    #[test]
+    fn more_ranks_than_cpus_run_unpinned_with_a_warning() {
+        let machine = machine("0", None);
+        let placed = Placement::new(&machine, exactly(3), Bind::Core, Map::Close, None).unwrap();
+        assert_eq!(placed.pins, [None; 3]);
+        assert_eq!(placed.crowding, Crowding::Crowded);
+        assert!(placed.warnings[0].starts_with("3 ranks, 1 cpus allowed (0)"));
+    }
+
+    #[test]
+    fn a_quota_below_the_ranks_is_a_warning_and_ends_spinning() {
+        let machine = machine("0", Some(0.5));
+        let placed = Placement::new(&machine, exactly(1), Bind::Core, Map::Close, None).unwrap();
+        assert_eq!(placed.crowding, Crowding::Roomy);
+        let machine = Machine { quota: Some(1.0), allowed: "0-1".parse().unwrap() };
+        let placed = Placement::new(&machine, exactly(2), Bind::Core, Map::Close, None).unwrap();
+        assert_eq!(placed.crowding, Crowding::Crowded);
+    }
+
+    #[test]
+    fn cpus_outside_the_mask_are_refused_with_both_sets() {
+        for wanted in ["999", "1024", "0,7"] {
+            let wanted: CpuSet = wanted.parse().unwrap();
+            let error = Placement::new(
+                &machine("0-1", None),
+                exactly(1),
+                Bind::Core,
+                Map::Close,
+                Some(&wanted),
+            )
+            .unwrap_err();
+            assert!(error.to_string().contains("cpus 0-1 only"), "{error}");
+        }
+    }
+}

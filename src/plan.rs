@@ -1,0 +1,290 @@
+//! The resolved run: complete and checked before the first process starts.
+//!
+//! Options are what was typed; a plan is what runs. Building one may look at the machine and open the
+//! input, but starts nothing and writes nothing.
+
+use std::num::NonZeroU64;
+
+use crate::data::{DType, Input, InputSpec, OutputSpec, Shape, Source, npy_header};
+use crate::error::{Error, Explained};
+use crate::job::{Bounds, InputAt, Job, Mode, ResultAt};
+use crate::kernel::{Beyond, Catalog, Cost, Domain, Kernel, Params, Repeatable, Setting};
+use crate::options::{Bind, Map, Overflow, Procs, RunOptions, Verify, Wait};
+use crate::placement::{Crowding, Machine, Placement};
+use crate::schedule::{Partition, Schedule, ScheduleKind, preferred_chunk};
+use crate::shm::{Backing, Dims, Layout};
+
+/// A run, ready to be started.
+pub(crate) struct Plan {
+    pub(crate) kernel: &'static dyn Kernel,
+    pub(crate) params: Params,
+    /// What was asked for, all layers merged: what the record's `params` shows.
+    pub(crate) options: RunOptions,
+    pub(crate) placement: Placement,
+    pub(crate) job: Job,
+    pub(crate) shape: Shape,
+    pub(crate) input: Input,
+    pub(crate) backing: Backing,
+    pub(crate) verify: Verify,
+    pub(crate) cost: Cost,
+}
+
+impl Plan {
+    /// Resolves options, with `given` in place of an `--input` where a program passed values.
+    pub(crate) fn new(
+        options: RunOptions,
+        given: Option<Input>,
+        catalog: &Catalog,
+    ) -> Result<Self, Error> {
+        let name = options.kernel.as_deref().ok_or_else(|| {
+            Error::rejected(
+                Explained::new("no kernel named")
+                    .hint("--kernel square; `spmd kernels` lists them all"),
+            )
+        })?;
+        let kernel = catalog.find(name)?;
+        let given_params: Vec<(String, String)> =
+            options.param.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect();
+        let params = Params::resolve(kernel.name(), kernel.params(), &given_params)?;
+
+        let machine = Machine::ask()?;
+        let placement = Placement::new(
+            &machine,
+            options.procs.unwrap_or(Procs::Auto),
+            options.bind.unwrap_or(Bind::Core),
+            options.map.unwrap_or(Map::Close),
+            options.cpus.as_ref(),
+        )?;
+        if options.strict == Some(true)
+            && let Some(warning) = placement.warnings.first()
+        {
+            return Err(Error::rejected(
+                Explained::new(warning.clone())
+                    .hint("--strict refuses what is otherwise a warning"),
+            ));
+        }
+
+        let input = input(&options, given, kernel)?;
+        let (dtype, n) = (input.dtype, input.shape.elements());
+        let overflow = options.overflow.unwrap_or(Overflow::Error);
+        let seed = options.seed.unwrap_or(1);
+        let setting = Setting { params: &params, dtype, size: n, overflow, seed };
+        let cost = kernel.cost(&setting);
+        let check = check(kernel, &input, overflow)?;
+
+        let verify = options.verify.unwrap_or(Verify::None);
+        if verify != Verify::None
+            && let Repeatable::No(why) = kernel.repeatable()
+        {
+            return Err(Error::rejected(
+                Explained::new(format!("kernel `{}` cannot be verified: {why}", kernel.name()))
+                    .hint("leave --verify out"),
+            ));
+        }
+
+        let align = NonZeroU64::new(4096 / dtype.size() as u64).unwrap_or(NonZeroU64::MIN);
+        let schedule =
+            options.schedule.unwrap_or_else(|| Schedule::new(ScheduleKind::Dynamic, None));
+        let preferred = preferred_chunk(n, placement.procs, cost.ns, dtype.size());
+        let partition = Partition::new(schedule, n, placement.procs, preferred, align);
+
+        let (spins, yields) = patience(options.wait.unwrap_or(Wait::Hybrid), placement.crowding);
+        let job = Job {
+            kernel: kernel.name().to_owned(),
+            params: params.texts().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+            dtype,
+            overflow,
+            seed,
+            partition,
+            input: input_at(&input)?,
+            result: result_at(options.output.as_ref(), dtype, &input.shape),
+            mode: if options.in_place == Some(true) { Mode::InPlace } else { Mode::Apart },
+            check,
+            spins,
+            yields,
+            warmup: options.warmup.unwrap_or(0),
+            repeats: options.repeats.map_or(1, std::num::NonZeroU32::get),
+        };
+        let shape = input.shape.clone();
+        let backing = options.backing.unwrap_or(Backing::Shm);
+        let plan =
+            Self { kernel, params, options, placement, job, shape, input, backing, verify, cost };
+        plan.layout(0)?; // Sizes that overflow are refused here, not when memory is asked for.
+        Ok(plan)
+    }
+
+    /// Returns the number of ranks.
+    pub(crate) fn procs(&self) -> u32 {
+        self.placement.procs
+    }
+
+    /// Returns the size of the index space.
+    pub(crate) fn size(&self) -> u64 {
+        self.job.partition.size()
+    }
+
+    /// Returns the bytes of the result array.
+    pub(crate) fn result_bytes(&self) -> u64 {
+        self.size() * self.job.dtype.size() as u64
+    }
+
+    /// Lays out the segment for a description of `job` bytes.
+    pub(crate) fn layout(&self, job: u64) -> Result<Layout, Error> {
+        let bytes = self.result_bytes();
+        let saved = match self.job.mode {
+            Mode::InPlace => crate::arrays::BLOCK_BYTES as u64,
+            Mode::Apart => 0,
+        };
+        Layout::new(Dims {
+            procs: self.procs(),
+            queues: self.job.partition.queues(),
+            samples: u64::from(self.job.repeats),
+            job,
+            saved_block: saved,
+            source: if matches!(self.job.input, InputAt::Segment) { bytes } else { 0 },
+            result: if self.job.result == ResultAt::Segment { bytes } else { 0 },
+        })
+        .ok_or_else(|| {
+            Error::rejected(format!(
+                "{} ranks and {} indices of {} bytes do not fit an address space",
+                self.procs(),
+                self.size(),
+                self.job.dtype.size()
+            ))
+        })
+    }
+}
+
+fn input(
+    options: &RunOptions,
+    given: Option<Input>,
+    kernel: &'static dyn Kernel,
+) -> Result<Input, Error> {
+    let wanted = options.dtype;
+    if let Some(dtype) = wanted {
+        supported(kernel, dtype)?;
+    }
+    let input = match (given, options.size, &options.input) {
+        (Some(input), None, None) => input,
+        (None, Some(size), None) => Input::index(size.0, wanted.unwrap_or(preferred_type(kernel)))?,
+        (None, None, Some(spec)) => Input::open(spec, wanted)?,
+        (None, None, None) => {
+            let spec = InputSpec::from_os(kernel.input().as_ref())?;
+            Input::open(&spec, Some(wanted.unwrap_or(preferred_type(kernel))))?
+        }
+        _ => {
+            return Err(Error::rejected(
+                Explained::new("--size and --input both say what to compute on")
+                    .hint("--size N is the indices 0..N; give one of the two"),
+            ));
+        }
+    };
+    supported(kernel, input.dtype)?;
+    Ok(input)
+}
+
+fn preferred_type(kernel: &dyn Kernel) -> DType {
+    let types = kernel.dtypes();
+    if types.contains(&DType::I64) {
+        DType::I64
+    } else {
+        types.first().copied().unwrap_or(DType::I64)
+    }
+}
+
+fn supported(kernel: &dyn Kernel, dtype: DType) -> Result<(), Error> {
+    if kernel.dtypes().contains(&dtype) {
+        return Ok(());
+    }
+    let names: Vec<&str> = kernel.dtypes().iter().map(|dtype| dtype.name()).collect();
+    Err(Error::rejected(
+        Explained::new(format!("kernel `{}` does not work on {dtype}", kernel.name()))
+            .hint(format!("it works on {}", names.join(", "))),
+    ))
+}
+
+/// Refuses indices the kernel cannot take, and says what the ranks must check of an array.
+fn check(kernel: &dyn Kernel, input: &Input, overflow: Overflow) -> Result<Option<Bounds>, Error> {
+    let Some(domain) = kernel.domain(input.dtype) else { return Ok(None) };
+    if domain.beyond == Beyond::Overflow && overflow != Overflow::Error {
+        return Ok(None);
+    }
+    let clamp = |value: i128| value.clamp(i64::MIN.into(), u64::MAX.into());
+    let bounds = Bounds {
+        least: i64::try_from(clamp(domain.least)).unwrap_or(i64::MAX),
+        greatest: u64::try_from(clamp(domain.greatest)).unwrap_or(0),
+    };
+    let Source::Index { first } = input.source else { return Ok(Some(bounds)) };
+    let n = i128::from(input.shape.elements());
+    // The values ascend, so the first one outside is the first of all or the first too large.
+    let offset = if n == 0 || (bounds.contains(first) && bounds.contains(first + n - 1)) {
+        return Ok(None);
+    } else if bounds.contains(first) {
+        domain.greatest + 1 - first
+    } else {
+        0
+    };
+    let index = u64::try_from(offset).unwrap_or(0);
+    Err(outside(kernel, input.dtype, index, &(first + offset).to_string(), domain))
+}
+
+/// Says that the input at `index` is not one the kernel can take.
+pub(crate) fn outside(
+    kernel: &dyn Kernel,
+    dtype: DType,
+    index: u64,
+    value: &str,
+    domain: Domain,
+) -> Error {
+    let name = kernel.name();
+    let Domain { least, greatest, beyond } = domain;
+    Error::rejected(match beyond {
+        Beyond::Overflow => Explained::new(format!(
+            "kernel `{name}` overflows {dtype} at index {index}: input {value}, exact from {least} to {greatest}"
+        ))
+        .hint(format!(
+            "the largest exact input is {greatest}; a wider --dtype, or --overflow wrap or saturate"
+        )),
+        Beyond::Undefined => Explained::new(format!(
+            "kernel `{name}` is not defined at index {index}: input {value}, defined from {least} to {greatest}"
+        )),
+    })
+}
+
+fn input_at(input: &Input) -> Result<InputAt, Error> {
+    match &input.source {
+        Source::Index { first } => InputAt::index(*first).ok_or_else(|| {
+            Error::rejected(format!("input `{}` begins beyond the range of 64 bits", input.name))
+        }),
+        Source::File { offset, order, .. } => Ok(InputAt::File { offset: *offset, order: *order }),
+        Source::Text(_) | Source::Values(_) => Ok(InputAt::Segment),
+    }
+}
+
+fn result_at(output: Option<&OutputSpec>, dtype: DType, shape: &Shape) -> ResultAt {
+    match output {
+        // The ranks write into the mapped file itself: no second pass, no second copy.
+        Some(OutputSpec::Npy(_)) => {
+            ResultAt::File { offset: npy_header(dtype, shape).len() as u64 }
+        }
+        Some(OutputSpec::Bin(_)) => ResultAt::File { offset: 0 },
+        Some(OutputSpec::Csv(_) | OutputSpec::Txt(_) | OutputSpec::Stdout) | None => {
+            ResultAt::Segment
+        }
+    }
+}
+
+/// How often to look and to yield before sleeping.
+///
+/// 2000 pauses are 30 to 60 µs: longer than a barrier among ranks that run, shorter than the time a
+/// sleep and a wake-up cost twice over. Ranks that must take turns give the CPU away instead: the
+/// one they wait for may need it.
+fn patience(wait: Wait, crowding: Crowding) -> (u32, u32) {
+    match (wait, crowding) {
+        (Wait::Hybrid, Crowding::Roomy) => (2000, 4),
+        (Wait::Hybrid, Crowding::Crowded) => (0, 8),
+        (Wait::Spin, Crowding::Roomy) => (2000, u32::MAX),
+        (Wait::Spin, Crowding::Crowded) => (0, u32::MAX),
+        (Wait::Block, _) => (0, 0),
+    }
+}

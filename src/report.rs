@@ -1,0 +1,446 @@
+//! All that a person reads. The only file that prints.
+//!
+//! Results go to stdout, talk to stderr. Nobody panics because a reader went away: `spmd … | head`
+//! ends quietly.
+
+use std::fmt::Write as _;
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use crate::data::OutputSpec;
+use crate::engine::{Pinned, RankReport};
+use crate::error::{Error, Explained};
+use crate::host::streams::{self, Stream};
+use crate::kernel::{Catalog, Kernel, ParamKind, Setting, Shown};
+use crate::plan::Plan;
+use crate::record::{self, Rates};
+use crate::run::Finished;
+use crate::{DType, Overflow};
+
+/// Results up to this many are shown whole.
+const WHOLE: u64 = 1000;
+/// Of more, so many at each end.
+const EDGE: u64 = 3;
+
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Talk {
+    /// Errors only.
+    Quiet,
+    /// Warnings, and the report of the run.
+    Normal,
+    /// Where every option came from, too.
+    Verbose,
+}
+
+/// Whether messages carry colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal that takes it.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Writes messages for people.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reporter {
+    talk: Talk,
+    paint: bool,
+}
+
+impl Reporter {
+    pub(crate) fn new(talk: Talk, color: Color) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let paint = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => !set("NO_COLOR") && !dumb && io::stderr().is_terminal(),
+        };
+        Self { talk, paint }
+    }
+
+    fn say(self, text: &str) {
+        // Nobody is left to be told that stderr is gone.
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    fn label(self, kind: &str, code: &str) -> String {
+        if self.paint {
+            format!("spmd: \x1b[1;{code}m{kind}:\x1b[0m")
+        } else {
+            format!("spmd: {kind}:")
+        }
+    }
+
+    /// Says why the run failed, and what to do.
+    pub(crate) fn error(self, error: &Error) {
+        let mut text = format!("{} {error}\n", self.label("error", "31"));
+        if let Some(hint) = error.hint() {
+            let _ = writeln!(text, "  hint: {hint}");
+        }
+        self.say(&text);
+    }
+
+    pub(crate) fn warning(self, warning: &str) {
+        if self.talk >= Talk::Normal {
+            self.say(&format!("{} {warning}\n", self.label("warning", "33")));
+        }
+    }
+
+    /// Shows what is resolved, for `-v`.
+    pub(crate) fn resolved(self, plan: &Plan, origins: &dyn Fn(&str) -> String) {
+        if self.talk >= Talk::Verbose {
+            self.say(&self::plan(plan, origins));
+        }
+    }
+
+    /// Says who computed what, and where the time went.
+    pub(crate) fn run(self, finished: &Finished) {
+        if self.talk < Talk::Normal {
+            return;
+        }
+        let collected = &finished.collected;
+        let plan = &collected.results.world().plan;
+        let rates = Rates::of(collected);
+        let mut text = format!(
+            "spmd: {} on {} x {}, {} ranks, {}\n",
+            plan.kernel.name(),
+            grouped(plan.size()),
+            plan.job.dtype,
+            plan.procs(),
+            plan.job.partition.schedule(),
+        );
+        table(&mut text, &collected.ranks);
+        let times = &collected.times;
+        let passes = match times.passes.len() {
+            0 | 1 => format!("pass {}", time(rates.pass)),
+            n => format!("pass {} (median of {n})", time(rates.pass)),
+        };
+        let _ = writeln!(
+            text,
+            "  time   {} total: spawn {}, attach {}, init {}, {passes}, output {}",
+            time(times.total),
+            time(times.spawn),
+            time(times.attach),
+            time(times.init),
+            time(times.output),
+        );
+        let _ = writeln!(
+            text,
+            "  rate   {}items/s, {}B/s; imbalance {:.1} %",
+            scaled(rates.items),
+            scaled(rates.bytes),
+            rates.imbalance * 100.0,
+        );
+        if let Some(output) = &plan.options.output
+            && *output != OutputSpec::Stdout
+        {
+            let _ = writeln!(text, "  wrote  {output}");
+        }
+        self.say(&text);
+        for rank in &collected.ranks {
+            if let Pinned::Refused { wanted } = rank.pinned {
+                self.warning(&format!(
+                    "rank {} could not be pinned to cpu {wanted}; it ran unpinned",
+                    rank.rank
+                ));
+            }
+        }
+    }
+
+    /// Says which CPU each rank was meant for, and where it was.
+    pub(crate) fn bindings(self, plan: &Plan, ranks: Option<&[RankReport]>) {
+        let mut text = String::new();
+        for (rank, pin) in plan.placement.pins.iter().enumerate() {
+            let place = pin.and_then(|cpu| plan.placement.place(cpu));
+            let intended = place.map_or_else(
+                || "any cpu".to_owned(),
+                |place| {
+                    format!(
+                        "cpu {} (core {}, package {}, node {})",
+                        place.cpu, place.core, place.package, place.node
+                    )
+                },
+            );
+            let _ = write!(text, "spmd: rank {rank} bound to {intended}");
+            if let Some(report) = ranks.and_then(|ranks| ranks.get(rank)) {
+                let seen = report.cpu.map_or("?".to_owned(), |cpu| cpu.to_string());
+                let check = match report.pinned {
+                    Pinned::Yes => "verified",
+                    Pinned::Unasked => "unpinned",
+                    Pinned::Refused { .. } => "pin refused",
+                };
+                let _ = write!(text, "; pid {} seen on cpu {seen}, {check}", report.pid);
+            }
+            text.push('\n');
+        }
+        self.say(&text);
+    }
+}
+
+/// Writes results to stdout as the kernel and the options ask.
+pub(crate) fn results(finished: &Finished) -> Result<(), Error> {
+    let results = &finished.collected.results;
+    let plan = &results.world().plan;
+    to_stdout(|out| match (&plan.options.output, plan.kernel.shown()) {
+        (Some(OutputSpec::Stdout), _) => results.write_lines(out),
+        (Some(_), _) => Ok(()),
+        (None, Shown::Lines { line, last }) => {
+            let shown = results.each_text(|input, result| writeln!(out, "{}", line(input, result)));
+            shown.map_err(io::Error::other)??;
+            writeln!(out, "{last}")
+        }
+        (None, Shown::List) => {
+            let len = results.len();
+            let list = |range: std::ops::Range<u64>| {
+                range.map(|index| results.text(index)).collect::<Vec<_>>().join(", ")
+            };
+            if len <= WHOLE {
+                writeln!(out, "Results: [{}]", list(0..len))
+            } else {
+                writeln!(out, "Results: [{}, ..., {}]", list(0..EDGE), list(len - EDGE..len))
+            }
+        }
+    })
+}
+
+/// Writes a document to stdout.
+pub(crate) fn document(text: &str) -> Result<(), Error> {
+    to_stdout(|out| writeln!(out, "{text}"))
+}
+
+fn to_stdout(
+    write: impl FnOnce(&mut BufWriter<io::StdoutLock<'_>>) -> io::Result<()>,
+) -> Result<(), Error> {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let written = write(&mut out).and_then(|()| out.flush());
+    let fault = match written {
+        Ok(()) if streams::was_closed(Stream::Stdout) => "it is closed".to_owned(),
+        // Whoever read it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            drop(out.into_parts()); // Without another attempt to write what is left.
+            return Ok(());
+        }
+        Ok(()) => return Ok(()),
+        Err(error) => {
+            drop(out.into_parts());
+            crate::data::reason(&error)
+        }
+    };
+    Err(Error::failed(
+        Explained::new(format!("cannot write to standard output: {fault}"))
+            .hint("--output FILE writes results to a file"),
+    ))
+}
+
+/// Makes the table of ranks.
+fn table(text: &mut String, ranks: &[RankReport]) {
+    /// A world larger than this is shown by its first and last ranks.
+    const ROWS: usize = 64;
+    let _ = writeln!(
+        text,
+        "  rank       pid   cpu           items     chunks       busy      claim       wait"
+    );
+    for (at, rank) in ranks.iter().enumerate() {
+        if ranks.len() > ROWS && at >= ROWS / 2 && at < ranks.len() - ROWS / 2 {
+            if at == ROWS / 2 {
+                let _ = writeln!(text, "   ... {} more ranks", ranks.len() - ROWS);
+            }
+            continue;
+        }
+        let cpu = rank.cpu.map_or("?".to_owned(), |cpu| cpu.to_string());
+        let cpu = if rank.pinned == Pinned::Yes { cpu } else { format!("~{cpu}") };
+        let _ = writeln!(
+            text,
+            "  {:>4} {:>9} {:>5} {:>15} {:>10} {:>10} {:>10} {:>10}",
+            rank.rank,
+            rank.pid,
+            cpu,
+            grouped(rank.items),
+            grouped(rank.chunks),
+            time(rank.busy),
+            time(rank.claim),
+            time(rank.wait),
+        );
+    }
+}
+
+/// Shows the resolved options with their origins, the placement and the sizes; runs nothing.
+pub(crate) fn plan(plan: &Plan, origins: &dyn Fn(&str) -> String) -> String {
+    let mut text = String::new();
+    for (name, value) in record::resolved(plan) {
+        if name == "param" {
+            for (key, value) in value.as_object().into_iter().flatten() {
+                let _ = writeln!(
+                    text,
+                    "{:<40} # {}",
+                    format!("param.{key} = {value}"),
+                    origins("param")
+                );
+            }
+        } else {
+            let _ = writeln!(text, "{:<40} # {}", format!("{name} = {value}"), origins(&name));
+        }
+    }
+    let partition = &plan.job.partition;
+    let _ = writeln!(
+        text,
+        "\n# {} indices in {} chunks",
+        grouped(plan.size()),
+        grouped(partition.count())
+    );
+    let _ = writeln!(
+        text,
+        "# {} of results, {} of bookkeeping",
+        crate::host::limits::bytes(plan.result_bytes()),
+        crate::host::limits::bytes(plan.layout(0).map_or(0, |layout| layout.bookkeeping() as u64)),
+    );
+    for (rank, pin) in plan.placement.pins.iter().enumerate() {
+        let on = pin.map_or("unpinned".to_owned(), |cpu| format!("cpu {cpu}"));
+        let _ = writeln!(text, "# rank {rank}: {on}");
+    }
+    text
+}
+
+/// Makes the table of kernels.
+pub(crate) fn kernels(catalog: &Catalog) -> String {
+    let mut text = format!(
+        "{:<12} {:>11} {:>11}  {:<28} {}\n",
+        "kernel", "bytes/index", "flops/index", "dtypes", "about"
+    );
+    for kernel in catalog.iter() {
+        let cost = default_cost(kernel);
+        let types: Vec<&str> = kernel.dtypes().iter().map(|dtype| dtype.name()).collect();
+        let _ = writeln!(
+            text,
+            "{:<12} {:>11} {:>11}  {:<28} {}",
+            kernel.name(),
+            rounded(cost.bytes),
+            rounded(cost.flops),
+            types.join(" "),
+            kernel.about()
+        );
+    }
+    text
+}
+
+/// Describes one kernel.
+pub(crate) fn kernel(kernel: &dyn Kernel) -> String {
+    let cost = default_cost(kernel);
+    let types: Vec<&str> = kernel.dtypes().iter().map(|dtype| dtype.name()).collect();
+    let mut text = format!("{}: {}\n", kernel.name(), kernel.about());
+    let _ = writeln!(text, "  dtypes   {}", types.join(" "));
+    let _ = writeln!(
+        text,
+        "  cost     {} bytes and {} flops an index, about {} ns (with the defaults)",
+        rounded(cost.bytes),
+        rounded(cost.flops),
+        rounded(cost.ns)
+    );
+    let _ = writeln!(text, "  input    {} (default)", kernel.input());
+    let check = match kernel.repeatable() {
+        crate::kernel::Repeatable::Yes => {
+            "--verify sample|full compares bits with a serial run".to_owned()
+        }
+        crate::kernel::Repeatable::No(why) => format!("none: {why}"),
+    };
+    let _ = writeln!(text, "  check    {check}");
+    for &dtype in kernel.dtypes() {
+        if let Some(domain) = kernel.domain(dtype) {
+            let what = match domain.beyond {
+                crate::kernel::Beyond::Overflow => "exact",
+                crate::kernel::Beyond::Undefined => "defined",
+            };
+            let _ = writeln!(
+                text,
+                "  {what:<8} {dtype}: inputs {} to {}",
+                domain.least, domain.greatest
+            );
+        }
+    }
+    for param in kernel.params() {
+        let kind = match param.kind {
+            ParamKind::Duration => "time".to_owned(),
+            ParamKind::Fraction => "0 to 1".to_owned(),
+            ParamKind::Choice(words) => words.join("|"),
+        };
+        let _ = writeln!(
+            text,
+            "  --param {}=VALUE   {} ({kind}; default {})",
+            param.name, param.about, param.default
+        );
+    }
+    text
+}
+
+fn default_cost(kernel: &dyn Kernel) -> crate::Cost {
+    let params =
+        crate::kernel::Params::resolve(kernel.name(), kernel.params(), &[]).unwrap_or_default();
+    let types = kernel.dtypes();
+    let dtype = if types.contains(&DType::I64) { DType::I64 } else { types[0] };
+    kernel.cost(&Setting {
+        params: &params,
+        dtype,
+        size: 1_000_000,
+        overflow: Overflow::Error,
+        seed: 1,
+    })
+}
+
+fn rounded(value: f64) -> String {
+    if value < 10.0 && value.fract() != 0.0 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
+/// Writes a number with its digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Writes seconds with a fitting unit and three digits.
+fn time(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s < 1e-6 => (s * 1e9, "ns"),
+        s if s < 1e-3 => (s * 1e6, "us"),
+        s if s < 1.0 => (s * 1e3, "ms"),
+        s => (s, "s"),
+    };
+    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    format!("{value:.digits$} {unit}")
+}
+
+/// Writes a rate with a decimal prefix, ready for its unit.
+fn scaled(rate: f64) -> String {
+    let (value, prefix) = match rate {
+        r if r < 1e3 => (r, ""),
+        r if r < 1e6 => (r / 1e3, "k"),
+        r if r < 1e9 => (r / 1e6, "M"),
+        r => (r / 1e9, "G"),
+    };
+    format!("{value:.2} {prefix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_times_have_three_digits() {
+        assert_eq!(grouped(1_234_567), "1_234_567");
+        assert_eq!(grouped(12), "12");
+        assert_eq!(time(0.001_234), "1.23 ms");
+        assert_eq!(time(12.34e-6), "12.3 us");
+        assert_eq!(time(345e-9), "345 ns");
+        assert_eq!(scaled(1.5e9), "1.50 G");
+    }
+}

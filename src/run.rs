@@ -1,0 +1,298 @@
+//! The library's door: [`Run`] starts a run, [`Handle`] watches it, [`Finished`] holds its results.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+
+use crate::data::{Input, InputSpec, OutputSpec, Scalar};
+use crate::engine::{Cause, Collected, Orders, World};
+use crate::error::{Error, Explained};
+use crate::kernel::{Catalog, Kernel};
+use crate::options::{Count, KeyValue, Overflow, Procs, RunOptions, Span, Verify};
+use crate::plan::Plan;
+use crate::record::Record;
+use crate::schedule::Schedule;
+
+/// The kernels this process knows, set once by [`crate::init`] or [`crate::main`].
+static KERNELS: OnceLock<Catalog> = OnceLock::new();
+
+pub(crate) fn set_kernels(added: &[&'static dyn Kernel]) {
+    // A second call adds nothing: ranks of a run know what the first call named.
+    let _ = KERNELS.set(Catalog::new(&[crate::kernels::BUILT_IN, added]));
+}
+
+pub(crate) fn catalog() -> Catalog {
+    KERNELS.get().cloned().unwrap_or_else(|| Catalog::new(&[crate::kernels::BUILT_IN]))
+}
+
+/// A run to be: a kernel, what to compute on, and how.
+///
+/// Ranks are this program started again, so [`crate::init`] must come first in `main`.
+///
+/// ```no_run
+/// fn main() -> Result<(), spmd::Error> {
+///     spmd::init(&[]);
+///     let run = spmd::Run::new("square").procs(4).input([1_i64, 2, 3, 4, 5]).start()?;
+///     let finished = run.wait()?;
+///     assert_eq!(finished.values::<i64>()?, [1, 4, 9, 16, 25]);
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "a run does nothing until it is started"]
+pub struct Run {
+    options: RunOptions,
+    values: Option<Input>,
+    fault: Option<Error>,
+}
+
+impl Run {
+    /// Describes a run of the kernel of this name.
+    pub fn new(kernel: impl Into<String>) -> Self {
+        Self::from_options(RunOptions { kernel: Some(kernel.into()), ..RunOptions::default() })
+    }
+
+    /// Describes a run by its options; what they leave open is as in `configs/defaults.toml`.
+    pub fn from_options(options: RunOptions) -> Self {
+        Self { options, values: None, fault: None }
+    }
+
+    /// Sets the number of ranks, 1 to 4096; as many as the machine suggests if never called.
+    pub fn procs(mut self, procs: u32) -> Self {
+        self.options.procs = self.reads(&procs.to_string()).or(Some(Procs::Auto));
+        self
+    }
+
+    /// Computes on these values.
+    pub fn input<T: Scalar>(mut self, values: impl AsRef<[T]>) -> Self {
+        self.values = Some(Input::from_values(values.as_ref()));
+        self
+    }
+
+    /// Computes on a file, `.npy`, `.csv`, `.txt` or `.bin`.
+    pub fn input_file(mut self, path: impl AsRef<Path>) -> Self {
+        match InputSpec::from_os(path.as_ref().as_os_str()) {
+            Ok(spec) => self.options.input = Some(spec),
+            Err(error) => self.fault = Some(error),
+        }
+        self
+    }
+
+    /// Computes on the indices 0..n.
+    pub fn size(mut self, n: u64) -> Self {
+        self.options.size = Some(Count(n));
+        self
+    }
+
+    /// Writes results to a file, `.npy`, `.csv`, `.txt` or `.bin`, when the run is complete.
+    pub fn output_file(mut self, path: impl AsRef<Path>) -> Self {
+        match OutputSpec::from_os(path.as_ref().as_os_str()) {
+            Ok(spec) => self.options.output = Some(spec),
+            Err(error) => self.fault = Some(error),
+        }
+        self
+    }
+
+    /// Sets a parameter of the kernel.
+    pub fn param(mut self, key: impl Into<String>, value: impl ToString) -> Self {
+        self.options.param.push(KeyValue { key: key.into(), value: value.to_string() });
+        self
+    }
+
+    /// Sets the schedule, in OpenMP's words: `dynamic,1024`.
+    pub fn schedule(mut self, schedule: &str) -> Self {
+        self.options.schedule = self.reads::<Schedule>(schedule);
+        self
+    }
+
+    /// Sets what integers do beyond their range.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.options.overflow = Some(overflow);
+        self
+    }
+
+    /// Lets results overwrite the input array in shared memory.
+    pub fn in_place(mut self) -> Self {
+        self.options.in_place = Some(true);
+        self
+    }
+
+    /// Recomputes results serially and compares bits.
+    pub fn verify(mut self, verify: Verify) -> Self {
+        self.options.verify = Some(verify);
+        self
+    }
+
+    /// Gives up after this long.
+    pub fn timeout(mut self, limit: std::time::Duration) -> Self {
+        self.options.timeout = Some(Span(limit));
+        self
+    }
+
+    fn reads<T: std::str::FromStr<Err = Error>>(&mut self, text: &str) -> Option<T> {
+        text.parse().map_err(|error| self.fault.get_or_insert(error).clone()).ok()
+    }
+
+    pub(crate) fn plan(self) -> Result<Plan, Error> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let options = self.options.over(RunOptions::built_in()?);
+        Plan::new(options, self.values, &catalog())
+    }
+
+    /// Checks everything that can be checked, and starts the ranks.
+    ///
+    /// Returns at once: the run goes on in processes of its own, watched by a thread.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] and [`Error::KernelMissing`] for what the caller can mend,
+    /// [`Error::Refused`] for what the machine does not give. Nothing is left behind.
+    pub fn start(self) -> Result<Handle, Error> {
+        if std::env::var_os(crate::worker::MARK).is_some() {
+            // A rank of a program that did not call `init` has come to start a run of its own.
+            return Err(Error::refused(
+                Explained::new("this process is itself a rank")
+                    .hint("call `spmd::init` or `spmd::main` first thing in main"),
+            ));
+        }
+        Handle::start(self.plan()?)
+    }
+}
+
+/// A run that is going on. Dropping it ends the run.
+#[derive(Debug)]
+pub struct Handle {
+    world: Arc<Watched>,
+    /// `None` once it has been waited for.
+    thread: Option<JoinHandle<Result<Collected, Error>>>,
+    ended: std::io::PipeReader,
+}
+
+/// What handle and watching thread share.
+#[derive(Debug)]
+struct Watched {
+    orders: Orders,
+    progress: Progressing,
+}
+
+/// Where the ranks' progress is read: a mapping of its own, so that it outlives the run's.
+#[derive(Debug)]
+struct Progressing {
+    attached: Option<crate::shm::Attached>,
+    total: u64,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Indices finished, over all passes.
+    pub done: u64,
+    /// Indices there are, over all passes.
+    pub total: u64,
+}
+
+impl Handle {
+    pub(crate) fn start(plan: Plan) -> Result<Self, Error> {
+        let spmd_failed = |what: &str, e: std::io::Error| Error::refused(format!("{what}: {e}"));
+        let limit = plan.options.timeout.map(|span| span.0);
+        let total = plan.size().saturating_mul(plan.job.passes());
+        let orders = Orders::new(limit).map_err(|e| spmd_failed("cannot make a pipe", e))?;
+        let (ended, end) = std::io::pipe().map_err(|e| spmd_failed("cannot make a pipe", e))?;
+        let world = World::build(plan)?;
+        let attached = crate::shm::Attached::observe(world.segment.fd()).ok();
+        let watched = Arc::new(Watched { orders, progress: Progressing { attached, total } });
+        let shared = Arc::clone(&watched);
+        // Ranks die with the thread that started them, so that thread is the one that watches them
+        // and ends only after them.
+        let thread = thread::Builder::new()
+            .name("spmd-watch".to_owned())
+            .spawn(move || {
+                let collected = world.run(&shared.orders);
+                drop(end); // Seen as the end of the pipe by whoever polls it.
+                collected
+            })
+            .map_err(|e| spmd_failed("cannot start a thread", e))?;
+        Ok(Self { world: watched, thread: Some(thread), ended })
+    }
+
+    /// Returns how far the run has come. Costs the ranks nothing.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let Progressing { attached, total } = &self.world.progress;
+        let done = attached.as_ref().map_or(0, |attached| {
+            attached.control().ranks().iter().map(crate::shm::RankSlot::done).sum()
+        });
+        Progress { done, total: *total }
+    }
+
+    /// Orders the run to stop; [`Handle::wait`] then returns [`Error::Interrupted`].
+    ///
+    /// Any number of calls, at any time; a run that has ended is not changed by it.
+    pub fn cancel(&self) {
+        self.world.orders.stop(Cause::Cancelled);
+    }
+
+    pub(crate) fn signalled(&self, signal: i32) {
+        self.world.orders.stop(Cause::Signal(signal));
+    }
+
+    /// Returns a descriptor that becomes readable when the run has ended.
+    #[must_use]
+    pub fn ended(&self) -> BorrowedFd<'_> {
+        self.ended.as_fd()
+    }
+
+    /// Waits for the end of the run.
+    ///
+    /// # Errors
+    /// Whatever ended the run before it was complete.
+    pub fn wait(mut self) -> Result<Finished, Error> {
+        let joined = self.thread.take().map(JoinHandle::join);
+        match joined {
+            Some(Ok(collected)) => Ok(Finished { collected: collected? }),
+            Some(Err(_)) | None => {
+                Err(Error::refused("the watching thread panicked: a bug in spmd"))
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.cancel();
+            let _ = thread.join(); // Ends within the grace of a stopped run; its result is unwanted.
+        }
+    }
+}
+
+/// A run that is complete.
+pub struct Finished {
+    pub(crate) collected: Collected,
+}
+
+impl Finished {
+    /// Copies the results out, in index order.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] if `T` is not the type of the results.
+    pub fn values<T: Scalar>(&self) -> Result<Vec<T>, Error> {
+        let results = &self.collected.results;
+        if T::DTYPE != results.dtype() {
+            return Err(Error::rejected(format!(
+                "results are {}, not {}",
+                results.dtype(),
+                T::DTYPE
+            )));
+        }
+        Ok(results.copy(0..results.len()))
+    }
+
+    /// Returns the record of the run: what `--json` prints.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        Record::of(&self.collected)
+    }
+}

@@ -1,0 +1,150 @@
+//! The bookkeeping part of a segment, as typed references; and a rank's attachment to it.
+#![expect(unsafe_code, reason = "references into the segment")]
+
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
+
+use super::barrier::Barrier;
+use super::claims::{Claims, LeaseSlot, Tail};
+use super::header::{AttachError, Header, RankSlot};
+use super::layout::{Layout, Span};
+use super::sync::AtomicU64;
+use crate::host::map::{Access, Window};
+
+/// Typed access to the bookkeeping of a mapped segment.
+///
+/// Everything reachable from here is made of atomics, so shared references to it are sound while
+/// other processes write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Control<'a> {
+    base: *const u8,
+    layout: Layout,
+    memory: PhantomData<&'a Header>,
+}
+
+// SAFETY: it stands for shared references to atomics (I1), which are Send and Sync.
+unsafe impl Send for Control<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Control<'_> {}
+
+impl<'a> Control<'a> {
+    /// # Safety
+    /// `base` points at `layout.control` bytes, aligned to a page, that stay mapped for 'a and hold
+    /// a segment of this layout (or zeroes).
+    pub(super) unsafe fn new(base: *const u8, layout: Layout) -> Self {
+        Self { base, layout, memory: PhantomData }
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn array<T>(&self, span: Span) -> &'a [T] {
+        debug_assert!(span.offset + span.len <= self.layout.control);
+        // SAFETY: the span lies in the control part, aligned to 128 and sized in whole T (I2).
+        let first = unsafe { self.base.add(span.offset) };
+        // SAFETY: T is one of this module's types, made of atomics and valid for any bytes (I1).
+        unsafe { std::slice::from_raw_parts(first.cast::<T>(), span.len / size_of::<T>()) }
+    }
+
+    pub(crate) fn header(&self) -> &'a Header {
+        &self.array(self.layout.header)[0]
+    }
+
+    pub(crate) fn barrier(&self) -> &'a Barrier {
+        &self.array(self.layout.barrier)[0]
+    }
+
+    pub(crate) fn claims(&self) -> Claims<'a> {
+        Claims::new(
+            self.array::<Tail>(self.layout.tails),
+            self.array::<LeaseSlot>(self.layout.slots),
+        )
+    }
+
+    /// Returns what each rank says about itself.
+    pub(crate) fn ranks(&self) -> &'a [RankSlot] {
+        self.array(self.layout.ranks)
+    }
+
+    /// Returns the times of the passes, in nanoseconds.
+    pub(crate) fn samples(&self) -> &'a [AtomicU64] {
+        self.array(self.layout.samples)
+    }
+
+    /// Writes the job's description; before the segment is published.
+    pub(super) fn write_job(&self, job: &[u8]) {
+        assert!(job.len() == self.layout.job.len, "the layout was made for this description");
+        // SAFETY: the span lies in the control part (I2).
+        let at = unsafe { self.base.add(self.layout.job.offset) };
+        // SAFETY: that many bytes, which nobody else maps before the segment is published.
+        unsafe { std::ptr::copy_nonoverlapping(job.as_ptr(), at.cast_mut(), job.len()) };
+    }
+
+    /// Copies the job's description out.
+    pub(crate) fn job(&self) -> Vec<u8> {
+        let mut job = vec![0; self.layout.job.len];
+        // SAFETY: the span lies in the control part (I2).
+        let at = unsafe { self.base.add(self.layout.job.offset) };
+        // SAFETY: that many bytes; written before the segment was published, never after.
+        unsafe { std::ptr::copy_nonoverlapping(at, job.as_mut_ptr(), job.len()) };
+        job
+    }
+}
+
+/// A rank's windows into the segment.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    control: Window,
+    layout: Layout,
+    /// Saved blocks, one per lease slot; empty unless in place.
+    pub(crate) saved: Window,
+    /// The input array, read-only; empty unless the segment holds it.
+    pub(crate) source: Window,
+    /// The result array; empty unless the segment holds it.
+    pub(crate) result: Window,
+}
+
+impl Attached {
+    /// Maps a segment and checks that it is one this build understands.
+    pub(crate) fn new(segment: BorrowedFd<'_>, mapped: u64) -> io::Result<Self> {
+        Self::map(segment, mapped, &|span, access| {
+            Window::new(segment, span.offset, span.len, access)
+        })
+    }
+
+    fn map(
+        segment: BorrowedFd<'_>,
+        mapped: u64,
+        window: &dyn Fn(Span, Access) -> io::Result<Window>,
+    ) -> io::Result<Self> {
+        let first = Window::new(segment, 0, size_of::<Header>(), Access::Read)?;
+        // SAFETY: a mapped, page-aligned header; any bytes are valid (I1), and they are checked
+        // before anything follows from them (I4).
+        let header = unsafe { &*first.as_ptr().cast::<Header>() };
+        let invalid = |error: AttachError| io::Error::new(io::ErrorKind::InvalidData, error);
+        let dims = header.read(mapped).map_err(invalid)?;
+        let layout = Layout::new(dims)
+            .filter(|layout| layout.total as u64 == mapped)
+            .ok_or_else(|| invalid(AttachError::Inconsistent("its numbers give another length")))?;
+        Ok(Self {
+            control: Window::new(segment, 0, layout.control, Access::Write)?,
+            layout,
+            saved: window(layout.saved, Access::Write)?,
+            source: window(layout.source, Access::Read)?,
+            result: window(layout.result, Access::Write)?,
+        })
+    }
+
+    /// Maps only the bookkeeping of a segment, to watch it.
+    pub(crate) fn observe(segment: BorrowedFd<'_>) -> io::Result<Self> {
+        let len = std::fs::File::from(segment.try_clone_to_owned()?).metadata()?.len();
+        Self::map(segment, len, &|_, _| Ok(Window::none()))
+    }
+
+    pub(crate) fn control(&self) -> Control<'_> {
+        // SAFETY: the window is `layout.control` bytes from the segment's start, and lives as long.
+        unsafe { Control::new(self.control.as_ptr(), self.layout) }
+    }
+}

@@ -1,0 +1,161 @@
+//! Where everything lies in the segment: one pure function of a few numbers.
+//!
+//! The launcher writes the numbers ([`Dims`]) into the header, a rank reads them back and computes
+//! the same [`Layout`]: there is no table of offsets to trust. All arithmetic is checked.
+
+use super::barrier::Barrier;
+use super::claims::{LeaseSlot, Tail};
+use super::header::{Header, RankSlot};
+
+/// What decides a layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dims {
+    /// Ranks, 1..=4096.
+    pub(crate) procs: u32,
+    /// Claim queues: 1, or one per rank.
+    pub(crate) queues: u32,
+    /// Passes whose time is kept.
+    pub(crate) samples: u64,
+    /// Bytes of the job's description.
+    pub(crate) job: u64,
+    /// Bytes of one saved block; 0 unless in place.
+    pub(crate) saved_block: u64,
+    /// Bytes of the input array, when the segment holds it.
+    pub(crate) source: u64,
+    /// Bytes of the result array, when the segment holds it.
+    pub(crate) result: u64,
+}
+
+/// The largest world: rank numbers are 12 bits in a claim word.
+pub(crate) const MAX_PROCS: u32 = 4096;
+
+/// A run of bytes in the segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) offset: usize,
+    pub(crate) len: usize,
+}
+
+/// The offsets, in bytes from the start of the segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) dims: Dims,
+    pub(crate) header: Span,
+    pub(crate) barrier: Span,
+    pub(crate) tails: Span,
+    pub(crate) slots: Span,
+    pub(crate) ranks: Span,
+    pub(crate) samples: Span,
+    pub(crate) job: Span,
+    /// Everything up to here is bookkeeping: mapped, writable, by all.
+    pub(crate) control: usize,
+    /// Saved blocks, one per lease slot.
+    pub(crate) saved: Span,
+    /// The input array; ranks map it read-only.
+    pub(crate) source: Span,
+    /// The result array.
+    pub(crate) result: Span,
+    pub(crate) total: usize,
+}
+
+const PAGE: usize = 4096;
+
+impl Layout {
+    /// Lays out a segment; `None` if a size overflows, or a number is out of its range.
+    pub(crate) fn new(dims: Dims) -> Option<Self> {
+        if dims.procs == 0 || dims.procs > MAX_PROCS {
+            return None;
+        }
+        if dims.queues != 1 && dims.queues != dims.procs {
+            return None;
+        }
+        let procs = dims.procs as usize;
+        let mut end = 0_usize;
+        let mut place = |len: usize, align: usize| -> Option<Span> {
+            let offset = end.checked_next_multiple_of(align)?;
+            end = offset.checked_add(len)?;
+            (end <= isize::MAX as usize).then_some(Span { offset, len })
+        };
+        let header = place(size_of::<Header>(), 128)?;
+        let barrier = place(size_of::<Barrier>(), 128)?;
+        let tails = place((dims.queues as usize).checked_mul(size_of::<Tail>())?, 128)?;
+        let slots = place(procs.checked_mul(size_of::<LeaseSlot>())?, 128)?;
+        let ranks = place(procs.checked_mul(size_of::<RankSlot>())?, 128)?;
+        let samples = place(usize::try_from(dims.samples).ok()?.checked_mul(8)?, 128)?;
+        let job = place(usize::try_from(dims.job).ok()?, 128)?;
+        let control = place(0, PAGE)?.offset;
+        let saved = place(usize::try_from(dims.saved_block).ok()?.checked_mul(procs)?, PAGE)?;
+        let source = place(usize::try_from(dims.source).ok()?, PAGE)?;
+        let result = place(usize::try_from(dims.result).ok()?, PAGE)?;
+        let total = place(0, PAGE)?.offset;
+        Some(Self {
+            dims,
+            header,
+            barrier,
+            tails,
+            slots,
+            ranks,
+            samples,
+            job,
+            control,
+            saved,
+            source,
+            result,
+            total,
+        })
+    }
+
+    /// Returns the bytes that n and the chunk have no part in: what the run itself costs.
+    pub(crate) fn bookkeeping(&self) -> usize {
+        self.control + self.saved.len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn dims() -> Dims {
+        Dims { procs: 4, queues: 4, samples: 3, job: 700, saved_block: 0, source: 0, result: 40 }
+    }
+
+    #[test]
+    fn bookkeeping_does_not_grow_with_the_data() {
+        let small = Layout::new(dims()).unwrap();
+        let large = Layout::new(Dims { result: 8 << 30, source: 8 << 30, ..dims() }).unwrap();
+        assert_eq!(small.bookkeeping(), large.bookkeeping());
+        let most = Layout::new(Dims { procs: MAX_PROCS, queues: MAX_PROCS, ..dims() }).unwrap();
+        assert!(most.bookkeeping() < 16 << 20, "{}", most.bookkeeping());
+    }
+
+    proptest! {
+        #[test]
+        fn spans_follow_one_another_without_overlap(
+            procs in 1_u32..=MAX_PROCS, own in any::<bool>(), samples in 0_u64..1000,
+            job in 0_u64..10_000, saved_block in 0_u64..20_000,
+            source in any::<u64>(), result in any::<u64>(),
+        ) {
+            let queues = if own { procs } else { 1 };
+            let dims = Dims { procs, queues, samples, job, saved_block, source, result };
+            if let Some(l) = Layout::new(dims) {
+                let spans = [l.header, l.barrier, l.tails, l.slots, l.ranks, l.samples, l.job,
+                    Span { offset: l.control, len: 0 }, l.saved, l.source, l.result,
+                    Span { offset: l.total, len: 0 }];
+                for pair in spans.windows(2) {
+                    prop_assert!(pair[0].offset + pair[0].len <= pair[1].offset);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_that_overflow_have_no_layout() {
+        for result in [u64::MAX, 1 << 63, (1 << 63) - 4096] {
+            assert_eq!(Layout::new(Dims { result, ..dims() }), None);
+        }
+        assert_eq!(Layout::new(Dims { procs: 0, queues: 0, ..dims() }), None);
+        assert_eq!(Layout::new(Dims { procs: 5000, queues: 1, ..dims() }), None);
+        assert_eq!(Layout::new(Dims { queues: 2, ..dims() }), None);
+    }
+}

@@ -1,0 +1,34 @@
+//! The segment, and everything that lives in it.
+//!
+//! `README.md` beside this file draws the bytes and tells the protocols. What the `SAFETY` comments
+//! of this crate refer to:
+//!
+//! - **I1** Every type in the segment is `repr(C)`, holds no pointer, and is valid for any bytes.
+//! - **I2** The layout is decided once, by the launcher, before the first rank exists; a rank
+//!   computes the same one from the header's numbers and checks it against what it mapped.
+//! - **I3** Within a pass the input is read by all, and the result is written chunk-wise: a range
+//!   of it belongs to the rank whose lease names it, and to nobody else, until that lease commits.
+//!   The launcher reads it after every rank has left.
+//! - **I4** Bytes another process wrote are input: validated, never trusted as a length or an index.
+//! - **I5** The launcher takes no lock a rank takes and waits at no barrier.
+//! - **I6** Who owns a chunk is decided by one store to one word.
+
+mod barrier;
+mod claims;
+mod control;
+mod counter;
+mod header;
+mod layout;
+mod lock;
+mod segment;
+mod sync;
+
+pub(crate) use barrier::{Aborted, Patience};
+pub(crate) use claims::{Incomplete, Lease};
+pub(crate) use control::{Attached, Control};
+pub(crate) use counter::{Claimed, Counter};
+pub(crate) use header::{Abort, Fault, NO_CPU, RankSlot, Stage};
+pub(crate) use layout::{Dims, Layout, MAX_PROCS};
+pub use segment::Backing;
+pub(crate) use segment::Segment;
+pub(crate) use sync::{Acquire, Relaxed, Release};

@@ -1,0 +1,427 @@
+//! One rank's life: attach, touch its slice, then for every pass claim, compute, commit, until the
+//! barrier; and exit.
+//!
+//! A rank prints nothing. What it has to say it writes into its slot of the segment, where the
+//! launcher finds it also after a `kill -9`.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+use crate::arrays::{self, Arrays};
+use crate::host::map::{self, Access, Window};
+use crate::host::{affinity, clock, procs};
+use crate::job::{INPUT_FD, InputAt, Job, Mode, RESULT_FD, ResultAt, SEGMENT_FD};
+use crate::kernel::{Catalog, Context, Kernel, KernelError};
+use crate::schedule::Chunk;
+use crate::shm::{
+    Abort, Aborted, Attached, Claimed, Control, Counter, Fault, Lease, NO_CPU, RankSlot, Relaxed,
+    Release, Stage,
+};
+
+/// Tells a rank apart from everything else this program can be: `PARENT_PID`.
+pub(crate) const MARK: &str = "SPMD_WORKER";
+/// Where a rank finds its number.
+pub(crate) const RANK: &str = "SPMD_RANK";
+
+/// How a rank ended, for its exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    Stopped,
+}
+
+/// Runs this process's rank and exits, if it is one; returns otherwise.
+///
+/// First thing in `main`: before the command line is parsed, before anything is allocated.
+pub(crate) fn enter_if_rank(tables: &[&[&'static dyn Kernel]]) {
+    let Some(mark) = std::env::var_os(MARK) else { return };
+    let status = match live(&mark, &Catalog::new(tables)) {
+        Ok(End::Done) => 0,
+        Ok(End::Stopped) => 1,
+        Err(error) => {
+            // Before the segment is attached stderr is all there is.
+            use std::io::Write;
+            let _ = writeln!(io::stderr(), "spmd: error: a rank could not start: {error}");
+            125
+        }
+    };
+    std::process::exit(status);
+}
+
+fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
+    let parent = number(mark.to_str()).ok_or_else(|| io::Error::other("SPMD_WORKER is no pid"))?;
+    let rank = number(std::env::var(RANK).ok().as_deref())
+        .ok_or_else(|| io::Error::other("SPMD_RANK is no number"))?;
+    if !procs::die_with(parent) {
+        return Ok(End::Stopped); // The launcher is gone: nobody waits for us.
+    }
+    procs::no_core_dumps();
+    let descriptors = Descriptors::take()?;
+    procs::close_from(RESULT_FD as u32 + 1);
+
+    let len = std::fs::File::from(descriptors.segment.try_clone()?).metadata()?.len();
+    let attached = Attached::new(descriptors.segment.as_fd(), len)?;
+    let control = attached.control();
+    let slot = control
+        .ranks()
+        .get(rank as usize)
+        .ok_or_else(|| io::Error::other("SPMD_RANK is beyond the world"))?;
+    slot.pid.store(std::process::id(), Release);
+    let rank = Rank { number: rank, control, slot };
+
+    let end = rank.run(&attached, &descriptors, catalog).unwrap_or_else(|stop| rank.stop(stop));
+    rank.account();
+    slot.set_stage(Stage::Done);
+    Ok(end)
+}
+
+/// What the launcher placed at fixed numbers. Input and result are `/dev/null`-like copies of the
+/// segment when there is no such file.
+struct Descriptors {
+    segment: OwnedFd,
+    input: OwnedFd,
+    result: OwnedFd,
+}
+
+impl Descriptors {
+    #[expect(unsafe_code, reason = "takes over inherited descriptors")]
+    fn take() -> io::Result<Self> {
+        // SAFETY: a rank's first act; nothing else in this process owns these numbers.
+        let take = |number| unsafe { procs::inherited(number) };
+        Ok(Self { segment: take(SEGMENT_FD)?, input: take(INPUT_FD)?, result: take(RESULT_FD)? })
+    }
+}
+
+/// Why a rank gives up.
+enum Stop {
+    /// Someone else decided.
+    Aborted,
+    /// This rank found a fault.
+    Fault(Fault, Option<u64>, String),
+}
+
+impl From<Aborted> for Stop {
+    fn from(_: Aborted) -> Self {
+        Self::Aborted
+    }
+}
+
+impl From<KernelError> for Stop {
+    fn from(error: KernelError) -> Self {
+        Self::Fault(Fault::Kernel, error.index, error.message)
+    }
+}
+
+fn internal(what: &str) -> impl Fn(io::Error) -> Stop + '_ {
+    move |error| Stop::Fault(Fault::Internal, None, format!("{what}: {error}"))
+}
+
+fn machine(what: &str) -> impl Fn(io::Error) -> Stop + '_ {
+    move |error| Stop::Fault(Fault::Machine, None, format!("{what}: {error}"))
+}
+
+/// This rank, and its place in the segment.
+struct Rank<'a> {
+    number: u32,
+    control: Control<'a>,
+    slot: &'a RankSlot,
+}
+
+/// Times of one pass, in nanoseconds, and what was done in it.
+#[derive(Default)]
+struct Tally {
+    items: u64,
+    chunks: u64,
+    busy: u64,
+    claim: u64,
+    wait: u64,
+}
+
+impl Rank<'_> {
+    fn run(
+        &self,
+        attached: &Attached,
+        descriptors: &Descriptors,
+        catalog: &Catalog,
+    ) -> Result<End, Stop> {
+        let wanted = self.slot.wanted();
+        if let Some(cpu) = wanted {
+            match affinity::pin(cpu) {
+                Ok(()) => self.slot.pinned.store(cpu, Relaxed), // Read after this rank has left.
+                Err(error) => tracing::debug!("rank {} runs unpinned: {error}", self.number),
+            }
+        }
+        self.slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed); // A figure.
+
+        let job: Job = serde_json::from_slice(&self.control.job()).map_err(|error| {
+            Stop::Fault(Fault::Internal, None, format!("the job cannot be read: {error}"))
+        })?;
+        let fault = |error: crate::Error| Stop::Fault(Fault::Internal, None, error.to_string());
+        let kernel = catalog.find(&job.kernel).map_err(fault)?;
+        let params = job.resolve_params(kernel).map_err(fault)?;
+        let windows = Windows::map(&job, descriptors).map_err(machine("cannot map the arrays"))?;
+        let (input, result) = windows.starts(&job, attached);
+        // SAFETY: both windows hold n elements, their lengths were checked when they were mapped,
+        // and they stay mapped to the end of this function.
+        #[expect(unsafe_code, reason = "typed access to the windows")]
+        let mut arrays = unsafe { Arrays::new(&job, input, result) };
+        let counter = Counter::attach(self.control.header(), self.control.claims())
+            .map_err(internal("cannot use the counter's lock"))?;
+        self.slot.attached.store(clock::now_ns(), Relaxed); // Read after this rank has left.
+
+        self.slot.set_stage(Stage::Init);
+        let slice = job.partition.slice(self.number);
+        self.touch(&job, &arrays, &slice)?;
+        if let Some(bounds) = job.check
+            && let Some(index) = arrays.first_outside(slice.clone(), bounds)
+        {
+            self.control.header().offend(index);
+        }
+        if job.mode == Mode::InPlace {
+            arrays.initialise(slice.clone());
+        }
+        self.slot.ready.store(clock::now_ns(), Relaxed); // Read after this rank has left.
+        self.barrier(&job)?;
+        // Everybody sees the same answer: all writes to it came before the barrier.
+        if self.control.header().offence().is_some() {
+            return Ok(End::Done);
+        }
+
+        let setting = job.setting(&params);
+        let context = Context { setting, rank: self.number, pid: std::process::id() };
+        let saved = arrays::start(&attached.saved);
+        for pass in 0..job.passes() {
+            if pass > 0 {
+                if self.number == 0 {
+                    self.control.claims().reset();
+                }
+                if job.mode == Mode::InPlace {
+                    self.slot.set_stage(Stage::Init);
+                    arrays.initialise(slice.clone());
+                }
+                self.barrier(&job)?;
+            }
+            self.slot.set_stage(Stage::Pass);
+            let begin = clock::now_ns();
+            let mut tally = Tally::default();
+            if kernel.has_serial(&setting) {
+                self.serial(kernel, context, &job, &mut tally)?;
+            }
+            loop {
+                let before = clock::now_ns();
+                let claimed = counter
+                    .claim(&job.partition, self.number)
+                    .map_err(internal("the counter's lock is broken"))?;
+                let claimed_at = clock::now_ns();
+                tally.claim += claimed_at - before;
+                let lease = match claimed {
+                    Claimed::Chunk(lease) => lease,
+                    Claimed::Drained => break,
+                    Claimed::Aborted => return Err(Stop::Aborted),
+                };
+                tally.items += lease.chunk().end - lease.chunk().start;
+                tally.chunks += 1;
+                self.compute(&mut arrays, kernel, context, &job, lease, saved)?;
+                tally.busy += clock::now_ns() - claimed_at;
+            }
+            let arrived = clock::now_ns();
+            self.barrier(&job)?;
+            let end = clock::now_ns();
+            tally.wait += end - arrived;
+            self.record(&tally);
+            if self.number == 0
+                && let Some(timed) = pass.checked_sub(u64::from(job.warmup))
+                && let Some(sample) = self.control.samples().get(timed as usize)
+            {
+                sample.store(end - begin, Relaxed); // Read after this rank has left.
+            }
+        }
+        Ok(End::Done)
+    }
+
+    /// Makes the pages of this rank's slice of the results present, by the rank that will most
+    /// likely write them: memory near its CPU, and no SIGBUS where the machine has no more.
+    #[expect(unsafe_code, reason = "madvise on the result array")]
+    fn touch(&self, job: &Job, arrays: &Arrays<'_>, slice: &Chunk) -> Result<(), Stop> {
+        let bytes = usize::try_from((slice.end - slice.start) * job.dtype.size() as u64)
+            .map_err(|e| internal("slice")(io::Error::other(e)))?;
+        // SAFETY: the slice lies in the result array, one shared writable mapping.
+        unsafe { map::populate(arrays.result_at(slice.start), bytes) }.map_err(|error| {
+            let why = "there is no room for the results";
+            // EFAULT is what populating says where a store would have been a SIGBUS.
+            let full = io::Error::from_raw_os_error(libc::ENOSPC);
+            machine(why)(if error.raw_os_error() == Some(libc::EFAULT) { full } else { error })
+        })?;
+        Ok(())
+    }
+
+    /// Waits for all ranks.
+    fn barrier(&self, job: &Job) -> Result<(), Stop> {
+        self.slot.set_stage(Stage::Barrier);
+        let procs = self.control.layout().dims.procs;
+        self.control.barrier().wait(self.number, procs, job.patience())?;
+        Ok(())
+    }
+
+    /// Lets rank 0 do the kernel's serial share while the others wait.
+    fn serial(
+        &self,
+        kernel: &dyn Kernel,
+        context: Context<'_>,
+        job: &Job,
+        tally: &mut Tally,
+    ) -> Result<(), Stop> {
+        let begin = clock::now_ns();
+        if self.number == 0 {
+            guarded(|| kernel.serial(&context.setting))?;
+            tally.busy += clock::now_ns() - begin;
+        }
+        let arrived = clock::now_ns();
+        self.barrier(job)?;
+        self.slot.set_stage(Stage::Pass);
+        tally.wait += clock::now_ns() - arrived;
+        Ok(())
+    }
+
+    /// Computes the chunk of a lease, block by block, and commits it.
+    #[expect(unsafe_code, reason = "hands out the lease's part of the results")]
+    fn compute(
+        &self,
+        arrays: &mut Arrays<'_>,
+        kernel: &dyn Kernel,
+        context: Context<'_>,
+        job: &Job,
+        lease: Lease<'_>,
+        saved: *mut u8,
+    ) -> Result<(), Stop> {
+        let saved = saved.wrapping_add(lease.slot() * arrays::BLOCK_BYTES);
+        for (number, block) in (0..).zip(arrays.blocks(lease.chunk())) {
+            match job.mode {
+                Mode::Apart => {
+                    let result = arrays.result_at(block.start);
+                    // SAFETY: the lease makes the block's results ours until it commits (I3).
+                    guarded(|| unsafe { arrays.compute(kernel, context, &block, result) })?;
+                }
+                Mode::InPlace => {
+                    // SAFETY: as above; the saved block of this slot is ours as the slot is.
+                    guarded(|| unsafe {
+                        arrays
+                            .compute_in_place(kernel, context, &block, saved, || lease.arm(number))
+                    })?;
+                    lease.disarm(number);
+                }
+            }
+            self.slot.add_done(block.end - block.start);
+            if self.control.header().aborted() {
+                return Err(Stop::Aborted);
+            }
+        }
+        lease.commit();
+        Ok(())
+    }
+
+    fn record(&self, tally: &Tally) {
+        // All Relaxed: figures, read after this rank has left.
+        self.slot.items.store(tally.items, Relaxed);
+        self.slot.chunks.store(tally.chunks, Relaxed);
+        self.slot.busy.store(tally.busy, Relaxed);
+        self.slot.claim.store(tally.claim, Relaxed);
+        self.slot.wait.store(tally.wait, Relaxed);
+    }
+
+    /// Writes down what the kernel counted for this process.
+    fn account(&self) {
+        let usage = procs::usage();
+        // All Relaxed: figures, read after this rank has left.
+        self.slot.max_rss.store(usage.max_rss_bytes, Relaxed);
+        self.slot.nivcsw.store(usage.involuntary_switches, Relaxed);
+        let pinned = self.slot.pinned.load(Relaxed) != NO_CPU;
+        self.slot.migrations.store(if pinned { 0 } else { migrations().unwrap_or(0) }, Relaxed);
+        self.slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed);
+    }
+
+    /// Says why this rank gives up, and makes the others stop too.
+    fn stop(&self, stop: Stop) -> End {
+        if let Stop::Fault(fault, index, text) = stop {
+            self.slot.report(fault, index, &text);
+            self.control.header().abort(Abort::Rank);
+            self.control.barrier().abort();
+        }
+        End::Stopped
+    }
+}
+
+/// Calls into a kernel and turns a panic into a fault.
+fn guarded(call: impl FnOnce() -> Result<(), KernelError>) -> Result<(), Stop> {
+    static SAID: Mutex<Option<String>> = Mutex::new(None);
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| {
+            let text = panic.payload_as_str().unwrap_or("a value that is no text");
+            let at = panic.location().map_or(String::new(), |at| format!(" at {at}"));
+            if let Ok(mut said) = SAID.lock() {
+                *said = Some(format!("{text}{at}"));
+            }
+        }));
+    });
+    // Whatever the kernel left half done is discarded with the run.
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(done) => Ok(done?),
+        Err(_) => {
+            let said = SAID.lock().ok().and_then(|mut said| said.take());
+            Err(Stop::Fault(Fault::Panic, None, said.unwrap_or_default()))
+        }
+    }
+}
+
+/// Reads how often the kernel moved this process to another CPU.
+fn migrations() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/sched").ok()?;
+    let line = text.lines().find(|line| line.starts_with("se.nr_migrations"))?;
+    line.rsplit(':').next()?.trim().parse().ok()
+}
+
+/// The rank's windows into files.
+struct Windows {
+    input: Window,
+    result: Window,
+}
+
+impl Windows {
+    fn map(job: &Job, descriptors: &Descriptors) -> io::Result<Self> {
+        let bytes = usize::try_from(job.partition.size())
+            .ok()
+            .and_then(|n| n.checked_mul(job.dtype.size()))
+            .ok_or_else(|| io::Error::other("the array is larger than memory can be"))?;
+        let at = |offset: u64| usize::try_from(offset).map_err(io::Error::other);
+        let input = match job.input {
+            InputAt::File { offset, .. } => {
+                Window::new(descriptors.input.as_fd(), at(offset)?, bytes, Access::Read)?
+            }
+            InputAt::Index { .. } | InputAt::Segment => Window::none(),
+        };
+        let result = match job.result {
+            ResultAt::File { offset } => {
+                Window::new(descriptors.result.as_fd(), at(offset)?, bytes, Access::Write)?
+            }
+            ResultAt::Segment => Window::none(),
+        };
+        Ok(Self { input, result })
+    }
+
+    /// Returns where inputs and results begin, in these windows or the segment's.
+    fn starts(&self, job: &Job, attached: &Attached) -> (*const u8, *mut u8) {
+        let input = match job.input {
+            InputAt::File { .. } => arrays::start(&self.input),
+            InputAt::Index { .. } | InputAt::Segment => arrays::start(&attached.source),
+        };
+        let result = match job.result {
+            ResultAt::File { .. } => arrays::start(&self.result),
+            ResultAt::Segment => arrays::start(&attached.result),
+        };
+        (input.cast_const(), result)
+    }
+}
