@@ -20,6 +20,8 @@ use crate::report::{self, Color, Reporter, Talk};
 use crate::run::{Finished, Handle, Run, catalog};
 
 const AFTER_HELP: &str = "\
+Every option up to Measure is a variable too: SPMD_PROCS=4. `spmd plan` shows which one decided.
+
 Exit: 0 complete  1 the run failed  2 usage or input rejected, nothing ran  3 wrong result
       124 time limit  125 this machine refuses  127 no such kernel  128+n ended by signal n
 
@@ -33,7 +35,7 @@ Examples:
 /// Pinned worker processes attach to one shared memory segment, claim chunks of the index space from a
 /// lock-protected counter, write results in place, and meet at a barrier.
 #[derive(Debug, Parser)]
-#[command(name = "spmd", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+#[command(name = "spmd", version, args_conflicts_with_subcommands = true, args_override_self = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -124,7 +126,7 @@ pub(crate) fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // Known before parsing, so that a mistyped command line still gets its document.
     let json = arguments.iter().any(|argument| argument == "--json");
-    let mut command = Cli::command();
+    let mut command = plain_help(Cli::command());
     let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
         Ok((cli, matches))
@@ -139,6 +141,12 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Plan(command)) => plan(command, nested(&matches)),
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
     }
+}
+
+/// Leaves out of the help what every option would say: its variable, and its values once more.
+fn plain_help(command: clap::Command) -> clap::Command {
+    let plain = |argument: clap::Arg| argument.hide_env(true).hide_possible_values(true);
+    command.mut_args(plain).mut_subcommands(move |command| command.mut_args(plain))
 }
 
 fn nested(matches: &ArgMatches) -> &ArgMatches {
@@ -204,6 +212,7 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> Error {
             what.hint(hint.unwrap_or_else(|| format!("one of {known}")))
         }
         ErrorKind::ValueValidation => {
+            let argument = origin_of_fault(&first(&argument), arguments);
             // Our own types have said what is wrong with it, and what to do.
             use std::error::Error as _;
             match error.source().and_then(|source| source.downcast_ref::<Error>()) {
@@ -230,6 +239,13 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> Error {
     Error::rejected(explained)
 }
 
+/// Names the variable an option's value came from, if it was not typed.
+fn origin_of_fault(flag: &str, arguments: &[OsString]) -> String {
+    let variable = format!("SPMD_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
+    let typed = arguments.iter().any(|argument| argument.to_string_lossy().starts_with(flag));
+    if !typed && std::env::var_os(&variable).is_some() { variable } else { flag.to_owned() }
+}
+
 fn fail(error: &Error, reporter: Reporter, json: bool) -> ExitCode {
     reporter.error(error);
     if json {
@@ -242,7 +258,19 @@ fn fail(error: &Error, reporter: Reporter, json: bool) -> ExitCode {
     code(error.exit())
 }
 
-fn run(command: RunCommand, matches: &ArgMatches) -> ExitCode {
+/// Lets a typed --input stand against a --size from the environment, and the other way round: they
+/// say the same thing in two ways, and clap has laid both layers into one.
+fn settle_problem(options: &mut RunOptions, matches: &ArgMatches) {
+    let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+    match (typed("size"), typed("input")) {
+        (true, false) => options.input = None,
+        (false, true) => options.size = None,
+        _ => {}
+    }
+}
+
+fn run(mut command: RunCommand, matches: &ArgMatches) -> ExitCode {
+    settle_problem(&mut command.options, matches);
     if command.talk.dry_run {
         return plan(command, matches);
     }
@@ -344,7 +372,8 @@ fn conclude(finished: &Finished, talk: &TalkOptions, reporter: Reporter) -> Resu
     shown
 }
 
-fn plan(command: RunCommand, matches: &ArgMatches) -> ExitCode {
+fn plan(mut command: RunCommand, matches: &ArgMatches) -> ExitCode {
+    settle_problem(&mut command.options, matches);
     let RunCommand { options, talk } = command;
     let reporter = Reporter::new(talk.talk(), talk.color);
     let shown = Run::from_options(options).plan().and_then(|plan| {

@@ -17,7 +17,7 @@ use crate::run::Finished;
 use crate::{DType, Overflow};
 
 /// Results up to this many are shown whole.
-const WHOLE: u64 = 1000;
+const WHOLE: u64 = 100;
 /// Of more, so many at each end.
 const EDGE: u64 = 3;
 
@@ -282,7 +282,11 @@ pub(crate) fn plan(plan: &Plan, origins: &dyn Fn(&str) -> String) -> String {
                 );
             }
         } else {
-            let _ = writeln!(text, "{:<40} # {}", format!("{name} = {value}"), origins(&name));
+            let mut origin = origins(&name);
+            if name == "procs" && plan.options.procs == Some(crate::Procs::Auto) {
+                let _ = write!(origin, ": {}", plan.placement.because);
+            }
+            let _ = writeln!(text, "{:<40} # {origin}", format!("{name} = {value}"));
         }
     }
     let partition = &plan.job.partition;

@@ -51,6 +51,7 @@ pub(crate) fn enter_if_rank(tables: &[&[&'static dyn Kernel]]) {
 }
 
 fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
+    forget_mark();
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
     let parent = number(mark.to_str()).ok_or_else(|| io::Error::other("SPMD_WORKER is no pid"))?;
     let rank = number(std::env::var(RANK).ok().as_deref())
@@ -76,6 +77,13 @@ fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
     rank.account();
     slot.set_stage(Stage::Done);
     Ok(end)
+}
+
+/// Removes the mark from the environment: a program that a kernel starts is not a rank.
+#[expect(unsafe_code, reason = "changes the environment")]
+fn forget_mark() {
+    // SAFETY: a rank's first act; no other thread exists that could read the environment.
+    unsafe { std::env::remove_var(MARK) };
 }
 
 /// What the launcher placed at fixed numbers. Input and result are `/dev/null`-like copies of the
