@@ -241,7 +241,8 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> Error {
 
 /// Names the variable an option's value came from, if it was not typed.
 fn origin_of_fault(flag: &str, arguments: &[OsString]) -> String {
-    let variable = format!("SPMD_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
+    let variable =
+        format!("SPMD_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
     let typed = arguments.iter().any(|argument| argument.to_string_lossy().starts_with(flag));
     if !typed && std::env::var_os(&variable).is_some() { variable } else { flag.to_owned() }
 }

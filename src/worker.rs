@@ -63,8 +63,7 @@ fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
     let descriptors = Descriptors::take()?;
     procs::close_from(RESULT_FD as u32 + 1);
 
-    let len = std::fs::File::from(descriptors.segment.try_clone()?).metadata()?.len();
-    let attached = Attached::new(descriptors.segment.as_fd(), len)?;
+    let attached = Attached::new(descriptors.segment.as_fd())?;
     let control = attached.control();
     let slot = control
         .ranks()

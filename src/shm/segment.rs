@@ -121,7 +121,7 @@ impl Segment {
         if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seals) } < 0 {
             return Err(io::Error::last_os_error());
         }
-        let window = Window::whole(&file, Access::Write)?;
+        let window = Window::new(file.as_fd(), 0, layout.total, Access::Write)?;
         Ok(Self { memory: Memory::Anonymous(window), file, layout })
     }
 
