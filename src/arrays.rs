@@ -92,8 +92,13 @@ impl<'a> Arrays<'a> {
             From::Index(first) => {
                 // SAFETY: the scratch holds a block, aligned, and nobody else uses it meanwhile.
                 let out = unsafe { std::slice::from_raw_parts_mut(scratch.cast::<T>(), len) };
-                for (x, index) in out.iter_mut().zip(block.start..) {
-                    *x = T::from_i128(first + i128::from(index));
+                let first = first + i128::from(block.start);
+                match i64::try_from(first) {
+                    // An index space ends below 2^40, so a value this far from the end is safe.
+                    Ok(first) if first < i64::MAX - (1 << 41) => {
+                        out.iter_mut().zip(first..).for_each(|(x, value)| *x = T::from_i64(value));
+                    }
+                    _ => out.iter_mut().zip(first..).for_each(|(x, value)| *x = T::from_i128(value)),
                 }
                 scratch
             }

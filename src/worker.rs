@@ -231,6 +231,9 @@ impl Rank<'_> {
                 };
                 tally.items += lease.chunk().end - lease.chunk().start;
                 tally.chunks += 1;
+                if pass == 0 {
+                    self.touch_elsewhere(&job, &arrays, &slice, &lease.chunk())?;
+                }
                 self.compute(&mut arrays, kernel, context, &job, lease, saved)?;
                 tally.busy += clock::now_ns() - claimed_at;
             }
@@ -247,6 +250,23 @@ impl Rank<'_> {
             }
         }
         Ok(End::Done)
+    }
+
+    /// Maps the pages of a chunk outside this rank's slice in one step.
+    ///
+    /// Another rank has made them, so there is room; but in this process each would cost a fault
+    /// of its own, which is several times the work on it.
+    fn touch_elsewhere(
+        &self,
+        job: &Job,
+        arrays: &Arrays<'_>,
+        slice: &Chunk,
+        chunk: &Chunk,
+    ) -> Result<(), Stop> {
+        const WORTH_A_CALL: u64 = 64 * 1024;
+        let bytes = (chunk.end - chunk.start) * job.dtype.size() as u64;
+        let inside = slice.start <= chunk.start && chunk.end <= slice.end;
+        if inside || bytes < WORTH_A_CALL { Ok(()) } else { self.touch(job, arrays, chunk) }
     }
 
     /// Makes the pages of this rank's slice of the results present, by the rank that will most

@@ -251,10 +251,17 @@ pub(crate) fn usage() -> Usage {
     unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
     // SAFETY: zeroed above.
     let usage = unsafe { usage.assume_init() };
-    Usage {
-        max_rss_bytes: usage.ru_maxrss.unsigned_abs() * 1024,
-        involuntary_switches: usage.ru_nivcsw.unsigned_abs(),
-    }
+    Usage { max_rss_bytes: peak_rss(), involuntary_switches: usage.ru_nivcsw.unsigned_abs() }
+}
+
+/// Returns this program's peak of resident memory.
+///
+/// Not `ru_maxrss`: that begins with the peak of whoever called exec, here the launcher's.
+fn peak_rss() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 /// Sets the limit on core dumps to zero: a crash must not take minutes to become a death.
