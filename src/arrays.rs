@@ -110,8 +110,9 @@ impl<'a> Arrays<'a> {
                 // SAFETY: as above.
                 let out = unsafe { std::slice::from_raw_parts_mut(scratch.cast::<T>(), len) };
                 for (offset, x) in out.iter_mut().enumerate() {
+                    let at = from.wrapping_add(offset);
                     // SAFETY: the block lies in the input array; alignment is not assumed.
-                    let value = unsafe { from.add(offset).read_unaligned() };
+                    let value = unsafe { at.read_unaligned() };
                     *x = if order == ByteOrder::Native { value } else { value.swap_bytes() };
                 }
                 scratch

@@ -343,15 +343,25 @@ fn attend(handle: &Handle, signals: &Signals, talk: &TalkOptions) -> Result<(), 
             let progress = handle.progress();
             let bar = bar.get_or_insert_with(|| new_bar(progress.total));
             bar.set_position(progress.done);
+            bar.set_message(pace(progress, began.elapsed()));
         }
     }
 }
 
+/// Says how fast the run goes, over all of it so far, and how long it will take at that.
+fn pace(progress: crate::Progress, elapsed: Duration) -> String {
+    let rate = progress.done as f64 / elapsed.as_secs_f64();
+    if progress.done == 0 {
+        return String::new();
+    }
+    let left = Duration::from_secs_f64(progress.total.saturating_sub(progress.done) as f64 / rate);
+    format!("{}items/s  {} left", report::scaled(rate), indicatif::HumanDuration(left))
+}
+
 fn new_bar(total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template(
-        "{bar:40} {percent:>3} %  {human_pos}/{human_len}  {per_sec}  {eta} left",
-    );
+    let style =
+        ProgressStyle::with_template("{bar:40} {percent:>3} %  {human_pos}/{human_len}  {msg}");
     if let Ok(style) = style {
         bar.set_style(style.progress_chars("=> "));
     }

@@ -112,8 +112,14 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", env = "SPMD_SEED", help_heading = "Work")]
     pub seed: Option<u64>,
 
-    /// How indices are cut into chunks: static[,C] dynamic[,C] guided[,C]
-    #[arg(long, value_name = "KIND[,C]", env = "SPMD_SCHEDULE", help_heading = "Policy")]
+    /// How indices are cut into chunks: `static[,C]`, `dynamic[,C]`, `guided[,C]`
+    #[arg(
+        long,
+        value_name = "KIND[,C]",
+        env = "SPMD_SCHEDULE",
+        help_heading = "Policy",
+        help = "How indices are cut into chunks: static[,C] dynamic[,C] guided[,C]"
+    )]
     pub schedule: Option<Schedule>,
     /// Give up after this long: 30s, 5m, 1h
     #[arg(long, value_name = "TIME", env = "SPMD_TIMEOUT", help_heading = "Policy")]

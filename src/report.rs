@@ -403,7 +403,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push('_');
         }
         text.push(digit);
@@ -424,7 +424,7 @@ fn time(seconds: f64) -> String {
 }
 
 /// Writes a rate with a decimal prefix, ready for its unit.
-fn scaled(rate: f64) -> String {
+pub(crate) fn scaled(rate: f64) -> String {
     let (value, prefix) = match rate {
         r if r < 1e3 => (r, ""),
         r if r < 1e6 => (r / 1e3, "k"),
