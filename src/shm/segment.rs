@@ -216,9 +216,11 @@ fn cannot_create(layout: &Layout, error: &io::Error) -> Error {
     let size = limits::bytes(layout.total as u64);
     let what = format!("cannot create a shared memory segment of {size}: {error}");
     Error::refused(match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EFAULT | libc::ENOMEM) => {
+        Some(libc::ENOSPC | libc::EFAULT) => {
             Explained::new(what).hint("--backing memfd, or more room in /dev/shm")
         }
+        Some(libc::ENOMEM) => Explained::new(what)
+            .hint("a smaller problem; is there a limit on address space (ulimit -v)?"),
         Some(libc::ENOENT | libc::EACCES | libc::ENOSYS) => {
             Explained::new(what).hint("--backing memfd needs no /dev/shm")
         }
