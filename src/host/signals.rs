@@ -10,6 +10,9 @@ const ENDING: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
 /// Receives SIGINT, SIGTERM and SIGHUP in place of their default action, until it is dropped.
 ///
+/// One that is ignored stays ignored: `nohup` ignores SIGHUP, and a shell without job control SIGINT
+/// for what it starts in the background. (Blocked, it would be received although it is ignored.)
+///
 /// Made by the main thread of a command-line program before it starts others, which inherit the mask.
 #[derive(Debug)]
 pub(crate) struct Signals {
@@ -90,9 +93,17 @@ fn empty() -> libc::sigset_t {
 
 fn ending() -> libc::sigset_t {
     let mut set = empty();
-    for signal in ENDING {
+    for signal in ENDING.into_iter().filter(|&signal| !is_ignored(signal)) {
         // SAFETY: an initialised set.
         unsafe { libc::sigaddset(&raw mut set, signal) };
     }
     set
+}
+
+fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: only asks; writable memory of its type.
+    let done = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: zeroed, perhaps filled in since: valid either way.
+    done == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
