@@ -123,7 +123,7 @@ pub(crate) fn main() -> ExitCode {
     signals::ignore_file_size_limit();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // Known before parsing, so that a mistyped command line still gets its document.
-    let json = arguments.iter().any(|argument| argument == "--json");
+    let json = arguments.iter().any(|argument| argument == "--json") || json_by_environment();
     let mut command = Cli::command();
     let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
@@ -139,6 +139,14 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Plan(command)) => plan(command, nested(&matches)),
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
     }
+}
+
+/// Says whether `SPMD_JSON` asks for a document, as clap reads such a variable.
+fn json_by_environment() -> bool {
+    use clap::builder::{FalseyValueParser, TypedValueParser};
+    std::env::var_os("SPMD_JSON").is_some_and(|value| {
+        FalseyValueParser::new().parse_ref(&Cli::command(), None, &value).unwrap_or(false)
+    })
 }
 
 fn nested(matches: &ArgMatches) -> &ArgMatches {
@@ -247,6 +255,7 @@ fn run(command: RunCommand, matches: &ArgMatches) -> ExitCode {
         return plan(command, matches);
     }
     let RunCommand { options, talk } = command;
+    let options = layered(options, matches);
     let reporter = Reporter::new(talk.talk(), talk.color);
     match run_to_end(options, &talk, reporter, matches) {
         Ok(finished) => match conclude(&finished, &talk, reporter) {
@@ -258,6 +267,20 @@ fn run(command: RunCommand, matches: &ArgMatches) -> ExitCode {
         },
         Err(error) => fail(&error, reporter, talk.json),
     }
+}
+
+/// Lets the command line's word on what to compute stand alone, above that of the environment.
+///
+/// `--size` and `--input` are two ways to say one thing, which clap, laying one variable under one
+/// flag, does not know.
+fn layered(mut options: RunOptions, matches: &ArgMatches) -> RunOptions {
+    let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    match (typed("size"), typed("input")) {
+        (true, false) => options.input = None,
+        (false, true) => options.size = None,
+        (true, true) | (false, false) => {}
+    }
+    options
 }
 
 fn run_to_end(
@@ -346,6 +369,7 @@ fn conclude(finished: &Finished, talk: &TalkOptions, reporter: Reporter) -> Resu
 
 fn plan(command: RunCommand, matches: &ArgMatches) -> ExitCode {
     let RunCommand { options, talk } = command;
+    let options = layered(options, matches);
     let reporter = Reporter::new(talk.talk(), talk.color);
     let shown = Run::from_options(options).plan().and_then(|plan| {
         for warning in &plan.placement.warnings {
