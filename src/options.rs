@@ -109,7 +109,13 @@ pub struct RunOptions {
     #[arg(long, value_name = "HOW", env = "SPMD_OVERFLOW", help_heading = "Work")]
     pub overflow: Option<Overflow>,
     /// Seed of random numbers
-    #[arg(long, value_name = "N", env = "SPMD_SEED", help_heading = "Work")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "SPMD_SEED",
+        help_heading = "Work",
+        allow_negative_numbers = true
+    )]
     pub seed: Option<u64>,
 
     /// How indices are cut into chunks: static[,C] dynamic[,C] guided[,C]
@@ -129,10 +135,22 @@ pub struct RunOptions {
     pub verify: Option<Verify>,
 
     /// Timed passes over the index space
-    #[arg(long, value_name = "N", env = "SPMD_REPEATS", help_heading = "Measure")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "SPMD_REPEATS",
+        help_heading = "Measure",
+        allow_negative_numbers = true
+    )]
     pub repeats: Option<NonZeroU32>,
     /// Passes before the timed ones
-    #[arg(long, value_name = "N", env = "SPMD_WARMUP", help_heading = "Measure")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "SPMD_WARMUP",
+        help_heading = "Measure",
+        allow_negative_numbers = true
+    )]
     pub warmup: Option<u32>,
 }
 
