@@ -303,7 +303,9 @@ fn options_that_are_none_get_a_suggestion() {
         ("-k square --timeout 5parsec", "`5parsec` is no length of time", "500ms, 30s, 5m, 1h"),
         ("-k square --timeout 0", "`0` is no length of time", "500ms"),
         ("-k square --repeats 0", "`0` is no value for `--repeats", ""),
-        ("-k square --seed -1", "-1", ""),
+        ("-k square --seed -1", "`-1` is no value for `--seed", ""),
+        ("-k square --repeats -1", "`-1` is no value for `--repeats", ""),
+        ("-k square --warmup -1", "`-1` is no value for `--warmup", ""),
         ("-k square -q -v", "cannot be used with", ""),
         ("-k", "needs a value", ""),
         ("-k square --size 3 --input 1,2", "--size and --input", "give one of the two"),
@@ -451,7 +453,14 @@ fn an_input_that_shrinks_or_changes_during_the_run_fails_it() {
         let arguments =
             "-n 2 -k spin --param cost=5ms --schedule static --input in.npy --output out.npy";
         let mut running = sandbox.spmd(arguments).start();
-        running.ranks(2);
+        let ranks = running.ranks(2);
+        if change == "shrink" {
+            running.until("the input mapped", |_| {
+                let maps = |rank| std::fs::read_to_string(format!("/proc/{rank}/maps"));
+                let mapped = |rank| maps(rank).is_ok_and(|maps| maps.contains("in.npy"));
+                ranks.iter().all(mapped).then_some(())
+            });
+        }
         if change == "shrink" {
             fs::File::options()
                 .write(true)
@@ -468,6 +477,17 @@ fn an_input_that_shrinks_or_changes_during_the_run_fails_it() {
         failed.message("in.npy");
         assert_eq!(sandbox.read("out.npy"), b"old");
     }
+}
+
+#[test]
+fn an_input_that_shrinks_under_the_ranks_is_named_and_not_only_the_signal_it_caused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("in.npy", npy::little(Type::I64, &[1_000_000], &[1; 1_000_000]));
+    let arguments = "-n 2 -k square --input in.npy --repeats 1000000";
+    let mut running = sandbox.spmd(arguments).start();
+    running.ranks(2);
+    fs::File::options().write(true).open(sandbox.path("in.npy")).unwrap().set_len(128).unwrap();
+    running.wait().failed(1, "input `in.npy` shrank while it was read: 128 bytes, 8000128 before");
 }
 
 #[test]
