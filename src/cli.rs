@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::builder::{FalseyValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -74,7 +75,7 @@ struct TalkOptions {
     #[arg(long, help_heading = "Output")]
     report_bindings: bool,
     /// Print one JSON document on stdout and nothing else
-    #[arg(long, env = "SPMD_JSON", help_heading = "Output")]
+    #[arg(long, env = "SPMD_JSON", value_parser = FalseyValueParser::new(), help_heading = "Output")]
     json: bool,
     /// Progress bar on a terminal, for work over a second: auto, never
     #[arg(
@@ -97,10 +98,10 @@ struct TalkOptions {
     )]
     color: Color,
     /// Say nothing but errors
-    #[arg(short, long, env = "SPMD_QUIET", help_heading = "Output", conflicts_with = "verbose")]
+    #[arg(short, long, env = "SPMD_QUIET", value_parser = FalseyValueParser::new(), help_heading = "Output", conflicts_with = "verbose")]
     quiet: bool,
     /// Say where each option came from
-    #[arg(short, long, env = "SPMD_VERBOSE", help_heading = "Output")]
+    #[arg(short, long, env = "SPMD_VERBOSE", value_parser = FalseyValueParser::new(), help_heading = "Output")]
     verbose: bool,
 }
 
@@ -125,7 +126,7 @@ pub(crate) fn main() -> ExitCode {
     signals::ignore_file_size_limit();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // Known before parsing, so that a mistyped command line still gets its document.
-    let json = arguments.iter().any(|argument| argument == "--json");
+    let json = arguments.iter().any(|argument| argument == "--json") || json_by_environment();
     let mut command = plain_help(Cli::command());
     let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
@@ -147,6 +148,13 @@ pub(crate) fn main() -> ExitCode {
 fn plain_help(command: clap::Command) -> clap::Command {
     let plain = |argument: clap::Arg| argument.hide_env(true).hide_possible_values(true);
     command.mut_args(plain).mut_subcommands(move |command| command.mut_args(plain))
+}
+
+/// Says whether `SPMD_JSON` asks for a document, as clap reads such a variable.
+fn json_by_environment() -> bool {
+    std::env::var_os("SPMD_JSON").is_some_and(|value| {
+        FalseyValueParser::new().parse_ref(&Cli::command(), None, &value).unwrap_or(false)
+    })
 }
 
 fn nested(matches: &ArgMatches) -> &ArgMatches {
@@ -259,23 +267,12 @@ fn fail(error: &Error, reporter: Reporter, json: bool) -> ExitCode {
     code(error.exit())
 }
 
-/// Lets a typed --input stand against a --size from the environment, and the other way round: they
-/// say the same thing in two ways, and clap has laid both layers into one.
-fn settle_problem(options: &mut RunOptions, matches: &ArgMatches) {
-    let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
-    match (typed("size"), typed("input")) {
-        (true, false) => options.input = None,
-        (false, true) => options.size = None,
-        _ => {}
-    }
-}
-
-fn run(mut command: RunCommand, matches: &ArgMatches) -> ExitCode {
-    settle_problem(&mut command.options, matches);
+fn run(command: RunCommand, matches: &ArgMatches) -> ExitCode {
     if command.talk.dry_run {
         return plan(command, matches);
     }
     let RunCommand { options, talk } = command;
+    let options = layered(options, matches);
     let reporter = Reporter::new(talk.talk(), talk.color);
     match run_to_end(options, &talk, reporter, matches) {
         Ok(finished) => match conclude(&finished, &talk, reporter) {
@@ -287,6 +284,20 @@ fn run(mut command: RunCommand, matches: &ArgMatches) -> ExitCode {
         },
         Err(error) => fail(&error, reporter, talk.json),
     }
+}
+
+/// Lets the command line's word on what to compute stand alone, above that of the environment.
+///
+/// `--size` and `--input` are two ways to say one thing, which clap, laying one variable under one
+/// flag, does not know.
+fn layered(mut options: RunOptions, matches: &ArgMatches) -> RunOptions {
+    let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    match (typed("size"), typed("input")) {
+        (true, false) => options.input = None,
+        (false, true) => options.size = None,
+        (true, true) | (false, false) => {}
+    }
+    options
 }
 
 fn run_to_end(
@@ -383,9 +394,9 @@ fn conclude(finished: &Finished, talk: &TalkOptions, reporter: Reporter) -> Resu
     shown
 }
 
-fn plan(mut command: RunCommand, matches: &ArgMatches) -> ExitCode {
-    settle_problem(&mut command.options, matches);
+fn plan(command: RunCommand, matches: &ArgMatches) -> ExitCode {
     let RunCommand { options, talk } = command;
+    let options = layered(options, matches);
     let reporter = Reporter::new(talk.talk(), talk.color);
     let shown = Run::from_options(options).plan().and_then(|plan| {
         for warning in &plan.placement.warnings {

@@ -32,7 +32,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Resolves options, with `given` in place of an `--input` where a program passed values.
     pub(crate) fn new(
-        options: RunOptions,
+        mut options: RunOptions,
         given: Option<Input>,
         catalog: &Catalog,
     ) -> Result<Self, Error> {
@@ -64,7 +64,7 @@ impl Plan {
             ));
         }
 
-        let input = input(&options, given, kernel)?;
+        let input = input(&mut options, given, kernel)?;
         let (dtype, n) = (input.dtype, input.shape.elements());
         let overflow = options.overflow.unwrap_or(Overflow::Error);
         let seed = options.seed.unwrap_or(1);
@@ -155,8 +155,9 @@ impl Plan {
     }
 }
 
+/// Finds the input; where the kernel names it, so do the options from then on.
 fn input(
-    options: &RunOptions,
+    options: &mut RunOptions,
     given: Option<Input>,
     kernel: &'static dyn Kernel,
 ) -> Result<Input, Error> {
@@ -170,7 +171,9 @@ fn input(
         (None, None, Some(spec)) => Input::open(spec, wanted)?,
         (None, None, None) => {
             let spec = InputSpec::from_os(kernel.input().as_ref())?;
-            Input::open(&spec, Some(wanted.unwrap_or(preferred_type(kernel))))?
+            let input = Input::open(&spec, Some(wanted.unwrap_or(preferred_type(kernel))))?;
+            options.input = Some(spec);
+            input
         }
         _ => {
             return Err(Error::rejected(

@@ -185,9 +185,12 @@ impl Reporter {
 pub(crate) fn results(finished: &Finished) -> Result<(), Error> {
     let results = &finished.collected.results;
     let plan = &results.world().plan;
-    to_stdout(|out| match (&plan.options.output, plan.kernel.shown()) {
-        (Some(OutputSpec::Stdout), _) => results.write_lines(out),
-        (Some(_), _) => Ok(()),
+    let output = plan.options.output.as_ref();
+    if output.is_some_and(|output| *output != OutputSpec::Stdout) {
+        return Ok(()); // Nothing is for stdout, so it may be closed.
+    }
+    to_stdout(|out| match (output, plan.kernel.shown()) {
+        (Some(_), _) => results.write_lines(out),
         (None, Shown::Lines { line, last }) => {
             let shown = results.each_text(|input, result| writeln!(out, "{}", line(input, result)));
             shown.map_err(io::Error::other)??;

@@ -138,6 +138,15 @@ fn audit(world: &World) -> Result<(), Error> {
     }
 }
 
+/// Returns the cause behind an error of the run, where that is known better than by who noticed: a
+/// rank whose input shrank cannot map it, or is killed by SIGBUS.
+pub(super) fn traced(world: &World, error: Error) -> Error {
+    match error {
+        Error::Failed(_) | Error::Refused(_) => input_unchanged(world).err().unwrap_or(error),
+        other => other,
+    }
+}
+
 /// Checks that a mapped input is the file it was when it was checked.
 fn input_unchanged(world: &World) -> Result<(), Error> {
     let name = &world.plan.input.name;

@@ -27,7 +27,8 @@ impl World {
     pub(crate) fn run(self, orders: &Orders) -> Result<Collected, Error> {
         let children = ranks::start(&self)?;
         let spawned = crate::host::clock::now_ns();
-        let ended = supervisor::watch(&self, &children, orders)?;
+        let ended = supervisor::watch(&self, &children, orders)
+            .map_err(|error| collect::traced(&self, error))?;
         collect::collect(self, &children, &ended, spawned, orders)
     }
 }

@@ -245,7 +245,8 @@ fn blame(world: &World, rank: usize, pid: i32, end: Ended) -> Error {
         Ended::Unknown => "ended".to_owned(),
     };
     let what = format!("rank {rank} (pid {pid}{cpu}) {how} while {}{chunk}", stage.name());
-    if stage == Stage::Starting {
+    // A rank that was killed on its way is a lost rank; one that left by itself never was a rank.
+    if stage == Stage::Starting && !matches!(end, Ended::Killed(_)) {
         Error::refused(Explained::new(what).hint(
             "a program that starts runs must call `spmd::init` or `spmd::main` first thing in its main",
         ))

@@ -1,6 +1,8 @@
 //! Verification: a serial recomputation, compared bit for bit.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 use super::results::Results;
 use super::supervisor::Orders;
@@ -69,12 +71,14 @@ fn compare(results: &Results, arrays: &mut Arrays<'_>, block: &Chunk) -> Result<
         let buffer = expected.as_mut_ptr().cast();
         // SAFETY: the buffer has the block's length, and is this function's alone.
         let run = || unsafe { arrays.compute(plan.kernel, context, block, buffer) };
-        match catch_unwind(AssertUnwindSafe(run)) {
+        match quietly(run) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 return Err(Error::failed(format!("verification could not recompute: {}", error.message)));
             }
-            Err(_) => return Err(Error::failed("the kernel panicked during verification")),
+            Err(said) => {
+                return Err(Error::failed(format!("the kernel panicked during verification: {said}")));
+            }
         }
         let differs = found.iter().zip(&expected).position(|(a, b)| !a.same_bits(*b));
         match differs {
@@ -88,4 +92,35 @@ fn compare(results: &Results, arrays: &mut Arrays<'_>, block: &Chunk) -> Result<
             )),
         }
     })
+}
+
+thread_local! {
+    /// What a panic on this thread said, while it is listened for.
+    static SAID: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Calls into a kernel; a panic becomes its text, and prints nothing.
+///
+/// The launcher's process may be anybody's, so its own hook still gets every other panic.
+fn quietly<R>(call: impl FnOnce() -> R) -> Result<R, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            let listening = SAID.try_with(|said| said.borrow().is_some()).unwrap_or(false);
+            if !listening {
+                return before(panic);
+            }
+            let payload = panic.payload();
+            let text = payload.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+            let text = text.unwrap_or("a value that is no text");
+            let at = panic.location().map_or(String::new(), |at| format!(" at {at}"));
+            SAID.set(Some(format!("{text}{at}")));
+        }));
+    });
+    SAID.set(Some(String::new()));
+    let done = catch_unwind(AssertUnwindSafe(call));
+    let said = SAID.take().unwrap_or_default();
+    done.map_err(|_| said)
 }
