@@ -124,6 +124,7 @@ impl TalkOptions {
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
     signals::ignore_file_size_limit();
+    crate::log::start_if_asked();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // Known before parsing, so that a mistyped command line still gets its document.
     let json = arguments.iter().any(|argument| argument == "--json") || json_by_environment();

@@ -20,7 +20,9 @@ mod job;
 pub mod kernel;
 #[path = "../kernels/mod.rs"]
 mod kernels;
+mod log;
 mod options;
+mod panics;
 mod placement;
 mod plan;
 mod record;

@@ -100,6 +100,7 @@ impl Plan {
             result: result_at(options.output.as_ref(), dtype, &input.shape),
             mode: if options.in_place == Some(true) { Mode::InPlace } else { Mode::Apart },
             check,
+            cpus: options.cpus.clone(),
             spins,
             yields,
             warmup: options.warmup.unwrap_or(0),

@@ -157,7 +157,12 @@ impl Reporter {
         for (rank, pin) in plan.placement.pins.iter().enumerate() {
             let place = pin.and_then(|cpu| plan.placement.place(cpu));
             let intended = place.map_or_else(
-                || "any cpu".to_owned(),
+                || {
+                    plan.job
+                        .cpus
+                        .as_ref()
+                        .map_or("any cpu".to_owned(), |cpus| format!("cpus {cpus}"))
+                },
                 |place| {
                     format!(
                         "cpu {} (core {}, package {}, node {})",

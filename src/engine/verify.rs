@@ -1,18 +1,15 @@
 //! Verification: a serial recomputation, compared bit for bit.
 
-use std::cell::RefCell;
-use std::panic::{self, AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
-
+use super::collect::traced;
 use super::results::Results;
 use super::supervisor::Orders;
-use crate::arrays::{Arrays, BLOCK_BYTES, text};
-use crate::data::Scalar;
+use crate::arrays::{Arrays, BLOCK_BYTES, InputFrom, text};
+use crate::data::{Scalar, Source};
 use crate::error::{Error, Explained};
-use crate::host::map::Window;
 use crate::job::InputAt;
 use crate::kernel::Context;
 use crate::options::Verify;
+use crate::panics::caught;
 use crate::schedule::Chunk;
 use crate::with_dtype;
 
@@ -47,15 +44,17 @@ pub(super) fn with_arrays<R>(
     use_arrays: impl FnOnce(&mut Arrays<'_>) -> Result<R, Error>,
 ) -> Result<R, Error> {
     let world = results.world();
-    let window = world.input_window()?;
-    let input = match world.plan.job.input {
-        InputAt::File { .. } => window.as_ref().map_or(std::ptr::null_mut(), Window::as_ptr),
-        InputAt::Segment | InputAt::Index { .. } => world.segment.source(),
+    let input = match (&world.plan.input.source, world.plan.job.input) {
+        // Read, not mapped: a file that shrinks meanwhile must not end the launcher, whose process
+        // may be anybody's, by SIGBUS.
+        (Source::File { file, .. }, InputAt::File { offset, order }) => {
+            InputFrom::File { file, offset, order }
+        }
+        _ => InputFrom::of(&world.plan.job, world.segment.source().cast_const()),
     };
-    // SAFETY: the input is n elements, mapped until this function returns; results are not written
-    // through this view.
-    let mut arrays =
-        unsafe { Arrays::new(&world.plan.job, input.cast_const(), results.array().cast_mut()) };
+    // SAFETY: an input in the segment is n elements, mapped until this function returns; results are
+    // not written through this view.
+    let mut arrays = unsafe { Arrays::new(&world.plan.job, input, results.array().cast_mut()) };
     use_arrays(&mut arrays)
 }
 
@@ -71,10 +70,11 @@ fn compare(results: &Results, arrays: &mut Arrays<'_>, block: &Chunk) -> Result<
         let buffer = expected.as_mut_ptr().cast();
         // SAFETY: the buffer has the block's length, and is this function's alone.
         let run = || unsafe { arrays.compute(plan.kernel, context, block, buffer) };
-        match quietly(run) {
+        match caught(run) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                return Err(Error::failed(format!("verification could not recompute: {}", error.message)));
+                let what = format!("verification could not recompute: {}", error.message);
+                return Err(traced(results.world(), Error::failed(what)));
             }
             Err(said) => {
                 return Err(Error::failed(format!("the kernel panicked during verification: {said}")));
@@ -92,35 +92,4 @@ fn compare(results: &Results, arrays: &mut Arrays<'_>, block: &Chunk) -> Result<
             )),
         }
     })
-}
-
-thread_local! {
-    /// What a panic on this thread said, while it is listened for.
-    static SAID: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Calls into a kernel; a panic becomes its text, and prints nothing.
-///
-/// The launcher's process may be anybody's, so its own hook still gets every other panic.
-fn quietly<R>(call: impl FnOnce() -> R) -> Result<R, String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            let listening = SAID.try_with(|said| said.borrow().is_some()).unwrap_or(false);
-            if !listening {
-                return before(panic);
-            }
-            let payload = panic.payload();
-            let text = payload.downcast_ref::<&str>().copied();
-            let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-            let text = text.unwrap_or("a value that is no text");
-            let at = panic.location().map_or(String::new(), |at| format!(" at {at}"));
-            SAID.set(Some(format!("{text}{at}")));
-        }));
-    });
-    SAID.set(Some(String::new()));
-    let done = catch_unwind(AssertUnwindSafe(call));
-    let said = SAID.take().unwrap_or_default();
-    done.map_err(|_| said)
 }

@@ -61,7 +61,7 @@ impl Window {
     pub(crate) fn as_ptr(&self) -> *mut u8 {
         self.map
             .as_ref()
-            .map_or(std::ptr::without_provenance_mut(4096), |map| map.as_ptr().cast_mut())
+            .map_or(std::ptr::without_provenance_mut(1 << 16), |map| map.as_ptr().cast_mut())
     }
 }
 
@@ -87,6 +87,13 @@ pub(crate) enum Populated {
     Unsupported,
 }
 
+/// Returns the size of this machine's pages.
+#[expect(unsafe_code, reason = "sysconf")]
+fn page_size() -> usize {
+    // SAFETY: no memory is involved.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
 /// Makes the pages of `len` bytes at `at` present and writable: the first touch, by this process.
 ///
 /// An error says that the machine has no memory, or no room in `/dev/shm` or on the disk, for
@@ -96,11 +103,10 @@ pub(crate) enum Populated {
 /// The bytes must lie in one shared, writable mapping of this process.
 #[expect(unsafe_code, reason = "madvise")]
 pub(crate) unsafe fn populate(at: *mut u8, len: usize) -> io::Result<Populated> {
-    const PAGE: usize = 4096;
     if len == 0 {
         return Ok(Populated::Yes);
     }
-    let offset = at.addr() % PAGE;
+    let offset = at.addr() % page_size();
     loop {
         // SAFETY: the caller's promise; rounding down stays in the mapping, which begins on a page.
         let done = unsafe {

@@ -58,7 +58,8 @@ pub(crate) struct Layout {
     pub(crate) total: usize,
 }
 
-const PAGE: usize = 4096;
+/// Regions that ranks map by themselves begin on multiples of this: of any page size in use.
+const PAGE: usize = 1 << 16;
 
 impl Layout {
     /// Lays out a segment; `None` if a size overflows, or a number is out of its range.
