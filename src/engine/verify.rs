@@ -111,7 +111,10 @@ fn quietly<R>(call: impl FnOnce() -> R) -> Result<R, String> {
             if !listening {
                 return before(panic);
             }
-            let text = panic.payload_as_str().unwrap_or("a value that is no text");
+            let payload = panic.payload();
+            let text = payload.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+            let text = text.unwrap_or("a value that is no text");
             let at = panic.location().map_or(String::new(), |at| format!(" at {at}"));
             SAID.set(Some(format!("{text}{at}")));
         }));
