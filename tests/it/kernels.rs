@@ -205,7 +205,7 @@ fn hello_cannot_be_verified_and_says_so() {
 fn collatz(mut x: u128) -> u64 {
     let mut steps = 0;
     while x > 1 {
-        x = if x % 2 == 0 { x / 2 } else { 3 * x + 1 };
+        x = if x.is_multiple_of(2) { x / 2 } else { 3 * x + 1 };
         steps += 1;
     }
     steps

@@ -13,7 +13,7 @@ fn a_kernel_of_ones_own_has_the_whole_command_line() {
             let arguments =
                 format!("-n 3 -k horner --size 1000 --schedule {schedule} --output - {mode}");
             let expected: String = (0..1000)
-                .map(|x| f64::from(x))
+                .map(f64::from)
                 .map(|x| format!("{:?}\n", 1.0 + x * (2.0 + x * 3.0)))
                 .collect();
             assert_eq!(run(&arguments).ok().text(), expected);

@@ -5,7 +5,7 @@ use crate::values::Type;
 /// Writes a version 1.0 file with this dictionary, padded as NumPy pads.
 pub(crate) fn raw(dictionary: &str, payload: &[u8]) -> Vec<u8> {
     let mut header = dictionary.to_owned();
-    while (10 + header.len() + 1) % 64 != 0 {
+    while !(10 + header.len() + 1).is_multiple_of(64) {
         header.push(' ');
     }
     header.push('\n');

@@ -229,13 +229,13 @@ impl Job {
             }
         };
         self.command.stdout(stdout).stderr(stderr);
-        // SAFETY: setsid is async-signal-safe and touches no memory.
-        unsafe {
-            self.command.pre_exec(|| {
-                libc::setsid();
-                Ok(())
-            })
+        let own_session = || {
+            // SAFETY: touches no memory.
+            unsafe { libc::setsid() };
+            Ok(())
         };
+        // SAFETY: setsid is async-signal-safe.
+        unsafe { self.command.pre_exec(own_session) };
         let mut child = self.command.spawn().unwrap_or_else(|e| panic!("{:?}: {e}", self.command));
         let writer = bytes.zip(child.stdin.take()).map(|(bytes, mut pipe)| {
             thread::spawn(move || {

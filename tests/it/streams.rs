@@ -126,8 +126,10 @@ fn on_terminal(start: impl FnOnce(Stdio) -> Running) -> String {
     let done =
         unsafe { libc::openpty(&raw mut master, &raw mut slave, null, null.cast(), null.cast()) };
     assert_eq!(done, 0);
-    // SAFETY: both were just returned to us alone.
-    let (master, slave) = unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+    // SAFETY: just returned to us alone.
+    let master = unsafe { OwnedFd::from_raw_fd(master) };
+    // SAFETY: as above.
+    let slave = unsafe { OwnedFd::from_raw_fd(slave) };
     let running = start(slave.into());
     let reader = std::thread::spawn(move || {
         let mut text = Vec::new();
