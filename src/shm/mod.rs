@@ -26,6 +26,7 @@ mod header;
 mod layout;
 mod lock;
 mod segment;
+mod sweep;
 mod sync;
 
 pub(crate) use barrier::{Aborted, Patience};
