@@ -25,6 +25,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A directory that is removed, and checked for leftovers, at the end of its test.
 pub(crate) struct Sandbox {
     dir: PathBuf,
+    /// What some earlier accident left in `/dev/shm` is not ours to answer for.
+    segments_before: Vec<String>,
 }
 
 impl Sandbox {
@@ -38,7 +40,7 @@ impl Sandbox {
         // Others must be able to enter: some tests give up root.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         fs::set_permissions(&dir, open).unwrap();
-        Self { dir }
+        Self { dir, segments_before: segments() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -110,7 +112,7 @@ impl Drop for Sandbox {
         let _ = fs::remove_dir_all(&self.dir);
         if !thread::panicking() {
             assert!(files.is_empty(), "temporary files were left: {files:?}");
-            let segments = lasting_segments();
+            let segments = lasting_segments(&self.segments_before);
             assert!(segments.is_empty(), "segments were left in /dev/shm: {segments:?}");
         }
     }
@@ -128,18 +130,20 @@ fn hidden_files(dir: &Path) -> Vec<String> {
     names.filter(|name| name.starts_with('.') && name.contains(".spmd.")).collect()
 }
 
-/// Names in `/dev/shm` that are not merely between two system calls of a run next door.
-fn lasting_segments() -> Vec<String> {
-    let list = || -> Vec<String> {
-        let names = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
-        let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| name.starts_with("spmd-")).collect()
-    };
-    let mut left = list();
+fn segments() -> Vec<String> {
+    let names = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("spmd-")).collect()
+}
+
+/// New names in `/dev/shm` that are not merely between two system calls of a run next door.
+fn lasting_segments(before: &[String]) -> Vec<String> {
+    let mut left = segments();
+    left.retain(|name| !before.contains(name));
     let begun = Instant::now();
     while !left.is_empty() && begun.elapsed() < Duration::from_secs(2) {
         thread::sleep(Duration::from_millis(50));
-        let now = list();
+        let now = segments();
         left.retain(|name| now.contains(name));
     }
     left

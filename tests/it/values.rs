@@ -154,13 +154,13 @@ impl Type {
             F32 => {
                 let odd = ODD.map(|x| u64::from((x as f32).to_bits()));
                 let denormals = [1_u64, 0x8000_0001, 0x007f_ffff, 0x7fc0_dead, 0xffc0_beef];
-                odd.into_iter().chain(denormals).chain(random.map(|z| z >> 32)).take(n).collect()
+                odd.into_iter().chain(denormals).chain(random.map(any_f32)).take(n).collect()
             }
             F64 => {
                 let odd = ODD.map(f64::to_bits);
                 let denormals =
                     [1, 1 | 1 << 63, (1 << 52) - 1, 0x7ff8_0000_dead_beef, 0xfff8_0000_0000_0001];
-                odd.into_iter().chain(denormals).chain(random).take(n).collect()
+                odd.into_iter().chain(denormals).chain(random.map(any_f64)).take(n).collect()
             }
             I32 | I64 | U32 | U64 => {
                 let root = self.largest_exact();
@@ -189,6 +189,17 @@ impl Type {
 
 const ODD: [f64; 9] =
     [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1.5, -2.25, 1e30, 1e-30];
+
+/// Any bits at all half of the time; their squares are mostly 0 or infinity, so else moderate ones.
+fn any_f32(z: u64) -> u64 {
+    let exponent = 127 + (z >> 8) % 100 - 50;
+    if z.is_multiple_of(2) { z >> 32 } else { (z >> 32) & 0x807f_ffff | exponent << 23 }
+}
+
+fn any_f64(z: u64) -> u64 {
+    let exponent = 1023 + (z >> 4) % 800 - 400;
+    if (z >> 1).is_multiple_of(2) { z } else { z & 0x800f_ffff_ffff_ffff | exponent << 52 }
+}
 
 /// SplitMix64's finisher: the same numbers in every run.
 fn scramble(index: u64) -> u64 {
