@@ -144,8 +144,9 @@ impl<'a> Claims<'a> {
         let number = self.free_slot(rank)?;
         let slot = &self.slots[number];
         slot.undo.store(0, Relaxed); // Before `tail` in program order: a death leaves a prefix.
-        // Release: the store that decides. A death leaves a prefix of the stores in machine order,
-        // and Release keeps the compiler from moving the ones above below it.
+        // Release, pairs with Acquire in `audit_tails` [tail]: the store that decides. A death leaves
+        // a prefix of the stores in machine order, and Release keeps the compiler from moving the
+        // ones above below it.
         tail.store(tail_word(ticket, number as u64), Release);
         // Release, pairs with Acquire in `free_slot` [lease].
         slot.lease.store(lease_word(ticket, rank, LeaseState::Run), Release);
@@ -172,8 +173,15 @@ impl<'a> Claims<'a> {
         })
     }
 
-    /// Checks that every chunk was claimed and finished.
+    /// Checks that every chunk was claimed and finished. `Ok` is true at any time, and of the pass
+    /// whose words these are.
+    ///
+    /// Tails before slots: a tail at its queue's end means that every claim was made, and seeing it
+    /// means seeing the leases of all claims but the last (which the tail names). So no slot that is
+    /// found DONE below can be RUN again. The other way round, a slot could be claimed behind this
+    /// reader's back.
     pub(crate) fn audit(&self, partition: &Partition) -> Result<(), Incomplete> {
+        let claimed = self.audit_tails(partition);
         for (number, slot) in self.slots.iter().enumerate() {
             let word = slot.lease.load(Acquire); // Pairs with Release in `commit` [lease].
             if LeaseState::of(word) == LeaseState::Run {
@@ -181,8 +189,15 @@ impl<'a> Claims<'a> {
                 return Err(Incomplete::Running { rank: Some(executor(word)), chunk });
             }
         }
+        claimed
+    }
+
+    /// Checks that every chunk was claimed, and the last of each queue finished.
+    fn audit_tails(&self, partition: &Partition) -> Result<(), Incomplete> {
         for (queue, tail) in (0_u32..).zip(self.tails) {
-            let last = tail.0.load(Acquire); // Pairs with Release in `claim`; all ranks have left.
+            // Acquire, pairs with Release in `claim` [tail]; the lock orders that one after all
+            // earlier claims of the queue.
+            let last = tail.0.load(Acquire);
             let ticket = Ticket::from_raw(last >> SLOT_BITS);
             let next = if last & NO_SLOT == NO_SLOT {
                 partition.first(queue)
@@ -241,6 +256,12 @@ impl Lease<'_> {
         self.slot.undo.store((block + 1) << 2 | 2, Release);
     }
 
+    /// Returns the undo word: zero from the claim until this lease arms it.
+    #[cfg(all(test, spmd_loom))]
+    pub(super) fn undo(&self) -> u64 {
+        self.slot.undo.load(Relaxed) // Ordered by whatever orders the leases: that is the question.
+    }
+
     /// Marks the chunk as done. The owner touches the slot no more.
     pub(crate) fn commit(self) {
         // Release, pairs with Acquire in `free_slot` and `audit` [lease]: the results come first.
@@ -248,14 +269,14 @@ impl Lease<'_> {
     }
 }
 
-#[cfg(any(test, spmd_loom))]
+#[cfg(test)]
 impl Tail {
     pub(crate) fn new() -> Self {
         Self(AtomicU64::new(tail_word(Ticket::from_raw(0), NO_SLOT)))
     }
 }
 
-#[cfg(any(test, spmd_loom))]
+#[cfg(test)]
 impl LeaseSlot {
     pub(crate) fn new() -> Self {
         Self { lease: AtomicU64::new(0), undo: AtomicU64::new(0) }
