@@ -27,7 +27,7 @@
 //! epoch is never cleared.
 //! *Everything before is seen after.* Each arrival is AcqRel on a word that the next one reads, so
 //! the opener has seen all ranks' writes; it publishes them with the epoch.
-//! *No wake-up is lost.* See [`Barrier::sleep`]. Checked by `tests/loom.rs`.
+//! *No wake-up is lost.* See [`Barrier::sleep`]. Checked by `loom_tests.rs` beside this file.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ pub(crate) struct Patience {
 }
 
 impl Barrier {
-    #[cfg(any(test, spmd_loom))]
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self {
             word: Futex::new(0),
@@ -104,8 +104,9 @@ impl Barrier {
         procs: u32,
         patience: Patience,
     ) -> Result<Arrival, Aborted> {
-        // Relaxed: the epoch cannot move before this rank arrives.
-        let seen = self.word.word().load(Relaxed);
+        // Acquire, pairs with Release in `abort` [open]. For the epoch Relaxed would do: it cannot
+        // move before this rank arrives.
+        let seen = self.word.word().load(Acquire);
         if seen & ABORTED != 0 {
             return Err(Aborted);
         }
@@ -128,16 +129,17 @@ impl Barrier {
             word.store(0, Relaxed); // Published by [open].
         }
         self.full.0.store(0, Relaxed); // Published by [open].
-        // Release, pairs with Acquire in `await_change` [open]. An add, not a store: an abort that
-        // arrives meanwhile keeps its bit.
-        let before = self.word.word().fetch_add(ONE_EPOCH, Release);
+        // AcqRel, pairs with Acquire in `await_change` and Release in `abort` [open]. An add, not a
+        // store: an abort that arrives meanwhile keeps its bit.
+        let before = self.word.word().fetch_add(ONE_EPOCH, AcqRel);
         self.wake_sleepers();
         if before & ABORTED == 0 { Ok(Arrival::Last) } else { Err(Aborted) }
     }
 
     /// Ends every wait, now and later, with [`Aborted`]. Any process may call this, at any time.
     pub(crate) fn abort(&self) {
-        // Release, pairs with Acquire in `await_change` [open]: the reason was stored before.
+        // Release, pairs with Acquire in `wait`, `await_change` and `open` [open]: the reason was
+        // stored before.
         self.word.word().fetch_or(ABORTED, Release);
         self.wake_sleepers();
     }
