@@ -17,8 +17,11 @@
 //! ```
 //!
 //! A chunk is owned from the moment `tail` names it. A claimer that dies between the two stores
-//! leaves a lease that disagrees with its queue's tail, which any later reader can see: that is
-//! enough to find the chunk again without a second record of who owns what.
+//! leaves a lease that disagrees with its queue's tail: idle, or of another ticket. That is enough to
+//! find the chunk again without a second record of who owns what, but only until the next claim moves
+//! the tail. So whoever claims after a death has to look first. Today nobody does, because a death
+//! ends the run: an audit after a death proves nothing. `tests/model.rs` has the recovery that these
+//! words are made for, and what goes wrong without each of its rules.
 //!
 //! Bookkeeping is one word per queue and two per rank, whatever n and the chunk are. A free slot
 //! always exists: a rank runs at most one chunk, so at most procs - 1 slots are RUN when the last
@@ -28,8 +31,8 @@
 //!
 //! The owner stores `undo[s]` only between its claim and its commit, and the next claimer of `s`
 //! resets it only after it has read that commit (Acquire on `lease`). So the word always belongs
-//! to the chunk its lease names. Chunks of a queue owned by one rank (`static`) use that rank's
-//! slot; chunks of the shared queue use any.
+//! to the chunk its lease names. Chunks of a queue owned by one rank (`static`) use that rank's slot
+//! and no other: a lease does not say of which queue its ticket is. Chunks of the shared queue use any.
 
 use super::sync::{Acquire, AtomicU64, Relaxed, Release};
 use crate::schedule::{Chunk, Partition, Ticket};
@@ -63,8 +66,9 @@ impl LeaseState {
     fn of(word: u64) -> Self {
         match word & 3 {
             0 => Self::Idle,
-            1 => Self::Run,
-            _ => Self::Done,
+            2 => Self::Done,
+            // 1, and 3: kept for a chunk whose owner is dead, which is not done either.
+            _ => Self::Run,
         }
     }
 }
@@ -153,11 +157,13 @@ impl<'a> Claims<'a> {
         Some(Lease { chunk, ticket, rank, number, slot })
     }
 
-    /// Finds a slot that is not RUN, this rank's own first. The counter's lock must be held.
+    /// Finds a slot that is not RUN, this rank's own first, and no other if queues have owners. The
+    /// counter's lock must be held.
     fn free_slot(&self, rank: u32) -> Option<usize> {
         let own = rank as usize;
         let count = self.slots.len();
-        (0..count).map(|step| (own + step) % count).find(|&number| {
+        let choices = if self.tails.len() == 1 { count } else { 1 };
+        (0..choices).map(|step| (own + step) % count).find(|&number| {
             // Acquire, pairs with Release in `claim` and `commit` [lease].
             LeaseState::of(self.slots[number].lease.load(Acquire)) != LeaseState::Run
         })
@@ -361,6 +367,25 @@ mod tests {
             claims.audit(&partition),
             Err(Incomplete::Running { rank: None, chunk: Some(0..5) })
         );
+    }
+
+    #[test]
+    fn a_queue_with_an_owner_uses_the_slot_of_that_owner_only() {
+        let partition = partition("static,1", 4, 2);
+        let (tails, slots) = words(&partition, 2);
+        let claims = Claims::new(&tails, &slots);
+        let first = claims.claim(&partition, 1).unwrap();
+        assert_eq!(first.slot(), 1);
+        assert!(claims.claim(&partition, 1).is_none(), "slot 0 is of the other queue");
+        first.commit();
+        assert_eq!(claims.claim(&partition, 1).unwrap().slot(), 1);
+    }
+
+    #[test]
+    fn a_state_that_nobody_writes_is_not_done() {
+        for word in [1, 3] {
+            assert_eq!(LeaseState::of(word), LeaseState::Run);
+        }
     }
 
     #[test]
