@@ -20,6 +20,8 @@ mod counter;
 mod header;
 mod layout;
 mod lock;
+#[cfg(all(test, spmd_loom))]
+mod loom_tests;
 mod segment;
 mod sync;
 
