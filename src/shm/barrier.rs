@@ -3,13 +3,9 @@
 //! # Protocol
 //!
 //! Rank `r` arrives by setting bit `r mod 64` in the word of its group `r / 64`. Whoever sets the
-//! last missing bit of a group sets the group's bit in `full`; whoever sets the last missing bit
-//! there *opens* the barrier: clears all arrival words, then moves `word` to the next epoch. Each
-//! bit is set by a read-modify-write that returns what was there before, so exactly one rank
-//! completes each group and exactly one opens.
-//!
-//! Arriving twice is arriving once. A supervisor that knows a rank to be dead may therefore arrive
-//! on its behalf without knowing how far it came.
+//! last missing bit of a group looks whether the other groups are complete too. If so, it takes the
+//! *opening* of this epoch, by one store of {epoch, itself} to `opener`; the first one has it. It then
+//! opens: clears all arrival words, and moves `word` to the next epoch.
 //!
 //! Waiting is spin, then yield, then sleep on `word`. Bit 0 of that same word means *aborted*, so
 //! no wake-up can fall between "aborted?" and "asleep". A sleeper counts itself in `sleepers` so
@@ -19,15 +15,32 @@
 //!
 //! # Why it is right
 //!
+//! *Somebody opens.* Of two that complete different groups at once, each sets its bit, then (fence)
+//! looks at the other's word: at least one of them sees both complete.
+//! *Only one does.* An opening is taken only if nobody has taken that of this epoch or a later one.
 //! *Nobody passes early.* A rank leaves only when it sees another epoch than the one it read before
 //! it arrived. The epoch moves only in `open`, which runs only after all bits were set, its own
 //! rank's among them; so the epoch cannot have moved before this rank arrived.
 //! *Nobody is left behind.* `open` clears the arrival words before it moves the epoch (Release), and
 //! a rank arrives for the next epoch only after it has seen it moved (Acquire): a bit of the next
 //! epoch is never cleared.
-//! *Everything before is seen after.* Each arrival is AcqRel on a word that the next one reads, so
-//! the opener has seen all ranks' writes; it publishes them with the epoch.
-//! *No wake-up is lost.* See [`Barrier::sleep`]. Checked by `tests/loom.rs`.
+//! *Everything before is seen after.* Each arrival is AcqRel on a word that the opener reads, so the
+//! opener has seen all ranks' writes; it publishes them with the epoch.
+//! *No wake-up is lost.* See [`Barrier::sleep`].
+//!
+//! # When ranks are dead
+//!
+//! Arriving twice is arriving once, but that is not enough for somebody else to arrive for the dead:
+//! a rank may die when it has completed everything and not opened, and then no arrival completes
+//! anything any more. So nobody arrives for the dead. The launcher, once a death is confirmed, looks
+//! at the arrival words, and when nobody alive is missing it takes the opening itself (`stand_in`).
+//! If it is taken by a rank that is alive, that rank opens; if by a dead one, nobody else touches
+//! the words any more, and the launcher does all of the opening again.
+//!
+//! All this needs of a rank is that it does nothing late: between its arrival and its leaving it
+//! stores nothing but to `opener`, where a late store is refused.
+//!
+//! Checked by `loom_tests.rs` beside this file, deaths at each step included.
 
 use std::time::Duration;
 
@@ -43,6 +56,9 @@ const GROUPS: usize = 64;
 /// Bit 0 of `word`.
 const ABORTED: u32 = 1;
 const ONE_EPOCH: u32 = 2;
+/// Who opens, when the launcher does. Ranks are their number plus one.
+#[cfg(test)]
+const LAUNCHER: u32 = u32::MAX;
 /// No sleep is longer than this without looking again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -54,15 +70,15 @@ pub(crate) struct Barrier {
     word: Futex,
     /// About how many ranks sleep on `word`; never too few.
     sleepers: AtomicU32,
-    /// Bit g: every rank of group g has arrived. In another line than `word`, which all poll.
-    full: Line,
+    opener: Opener,
     /// Bit r mod 64 of word r / 64: rank r has arrived.
     arrived: [AtomicU64; GROUPS],
 }
 
+/// {epoch: 32, who: 32}: who opens that epoch. In another line than `word`, which all poll.
 #[derive(Debug)]
 #[repr(C, align(128))]
-struct Line(AtomicU64);
+struct Opener(AtomicU64);
 
 /// The run was aborted while, or before, this rank waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +87,7 @@ pub(crate) struct Aborted;
 /// Who opened the barrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// This rank came last and opened it: exactly one rank per epoch.
+    /// This rank came last and opened it: one rank per epoch, or the launcher for the dead.
     Last,
     /// Another rank opened it.
     Earlier,
@@ -87,12 +103,12 @@ pub(crate) struct Patience {
 }
 
 impl Barrier {
-    #[cfg(any(test, spmd_loom))]
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self {
             word: Futex::new(0),
             sleepers: AtomicU32::new(0),
-            full: Line(AtomicU64::new(0)),
+            opener: Opener(AtomicU64::new(0)),
             arrived: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -104,40 +120,146 @@ impl Barrier {
         procs: u32,
         patience: Patience,
     ) -> Result<Arrival, Aborted> {
-        // Relaxed: the epoch cannot move before this rank arrives.
-        let seen = self.word.word().load(Relaxed);
+        // Acquire, pairs with Release in `abort` [open]. For the epoch Relaxed would do: it cannot
+        // move before this rank arrives.
+        let seen = self.word.word().load(Acquire);
         if seen & ABORTED != 0 {
             return Err(Aborted);
         }
-        if self.arrive(rank, procs) { self.open(procs) } else { self.await_change(seen, patience) }
-    }
-
-    /// Marks `rank` as arrived; true for the one arrival that completes the world.
-    fn arrive(&self, rank: u32, procs: u32) -> bool {
-        let group = rank / GROUP;
-        let groups = procs.div_ceil(GROUP);
-        let members = (procs - group * GROUP).min(GROUP);
-        // AcqRel, pairs with itself [arrive]: whoever completes a set has seen the writes of all.
-        completes(&self.arrived[group as usize], rank % GROUP, members)
-            && completes(&self.full.0, group, groups)
-    }
-
-    /// Lets everybody go.
-    fn open(&self, procs: u32) -> Result<Arrival, Aborted> {
-        for word in self.arrived.iter().take(procs.div_ceil(GROUP) as usize) {
-            word.store(0, Relaxed); // Published by [open].
+        if self.arrive(rank, procs) && self.take_opening(seen, rank + 1) {
+            self.open(procs)
+        } else {
+            self.await_change(seen, patience)
         }
-        self.full.0.store(0, Relaxed); // Published by [open].
-        // Release, pairs with Acquire in `await_change` [open]. An add, not a store: an abort that
-        // arrives meanwhile keeps its bit.
-        let before = self.word.word().fetch_add(ONE_EPOCH, Release);
+    }
+
+    /// Marks `rank` as arrived; true if that made the world complete.
+    fn arrive(&self, rank: u32, procs: u32) -> bool {
+        self.set_bit(rank, procs) && self.complete(procs, |_| false)
+    }
+
+    /// Sets the bit of `rank`; true for the one arrival that completes its group.
+    fn set_bit(&self, rank: u32, procs: u32) -> bool {
+        let mine = 1_u64 << (rank % GROUP);
+        let all = group_mask(rank / GROUP, procs);
+        // AcqRel, pairs with Acquire in `complete` [arrive].
+        let before = self.arrived[(rank / GROUP) as usize].fetch_or(mine, AcqRel);
+        before != all && before | mine == all
+    }
+
+    /// Says whether all have arrived but those that are `excused`.
+    fn complete(&self, procs: u32, excused: impl Fn(u32) -> bool) -> bool {
+        // SeqCst, pairs with itself [groups]: the bit just set comes before the look at the others.
+        fence(SeqCst);
+        (0..procs.div_ceil(GROUP)).all(|group| {
+            // Acquire, pairs with AcqRel in `set_bit` [arrive]: whoever opens has seen the writes of
+            // all who arrived.
+            let here = self.arrived[group as usize].load(Acquire);
+            let mut missing = group_mask(group, procs) & !here;
+            while missing != 0 && excused(group * GROUP + missing.trailing_zeros()) {
+                missing &= missing - 1;
+            }
+            missing == 0
+        })
+    }
+
+    /// Takes the opening of the epoch in `seen`; false if it is taken.
+    ///
+    /// Epochs are taken in order, each once, and move only after they were taken. So whoever takes
+    /// one takes the present one, however old `seen` is by now.
+    fn take_opening(&self, seen: u32, who: u32) -> bool {
+        let epoch = seen / ONE_EPOCH;
+        let mine = u64::from(epoch) << 32 | u64::from(who);
+        let mut before = self.opener.0.load(Relaxed); // The exchange decides.
+        loop {
+            let [by, taken] = halves(before);
+            // Epochs have 31 bits, and wrap.
+            if by != 0 && (taken.wrapping_sub(epoch) << 1).cast_signed() >= 0 {
+                return false;
+            }
+            // Release, pairs with Acquire in `stand_in` [opener]: whoever opens for a dead opener
+            // has seen what that one saw.
+            match self.opener.0.compare_exchange_weak(before, mine, Release, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => before = now,
+            }
+        }
+    }
+
+    /// Lets everybody go. Only whoever took the opening may call this.
+    fn open(&self, procs: u32) -> Result<Arrival, Aborted> {
+        self.clear(procs);
+        let before = self.move_epoch();
         self.wake_sleepers();
         if before & ABORTED == 0 { Ok(Arrival::Last) } else { Err(Aborted) }
     }
 
+    fn clear(&self, procs: u32) {
+        for word in self.arrived.iter().take(procs.div_ceil(GROUP) as usize) {
+            word.store(0, Relaxed); // Published by [open].
+        }
+    }
+
+    /// Returns the word as it was.
+    fn move_epoch(&self) -> u32 {
+        // AcqRel, pairs with Acquire in `await_change` and Release in `abort` [open]. An add, not a
+        // store: an abort that arrives meanwhile keeps its bit.
+        self.word.word().fetch_add(ONE_EPOCH, AcqRel)
+    }
+
+    /// Opens in place of the dead, if nobody alive is missing; says whether it did.
+    ///
+    /// For the launcher alone, once the death of every rank that is `dead` is confirmed and what it
+    /// had in hand is recovered; to be called every few milliseconds for as long as one is dead.
+    /// Never waits. A rank that was started again is not dead, and arrives by itself.
+    #[cfg(test)] // Until there is recovery: today a death aborts the run.
+    pub(super) fn stand_in(&self, procs: u32, dead: impl Fn(u32) -> bool) -> bool {
+        let seen = self.word.word().load(Acquire); // Pairs with AcqRel in `move_epoch` [open].
+        let [by, epoch] = halves(self.opener.0.load(Acquire)); // Pairs with Release in `take_opening` [opener].
+        if by != 0 && by != LAUNCHER && dead(by - 1) {
+            if epoch == seen / ONE_EPOCH {
+                // What it did, its death included, comes before this: it did not move the epoch, and
+                // nobody else touches the words before somebody does.
+                let _ = self.open(procs);
+                return true;
+            }
+            self.wake_sleepers(); // It may have died between moving the epoch and this.
+        }
+        // If these bits are of another epoch than `seen`, that one's opening is taken.
+        let opens = self.complete(procs, dead) && self.take_opening(seen, LAUNCHER);
+        if opens {
+            let _ = self.open(procs);
+        }
+        opens
+    }
+
+    /// Does the first `steps` steps of arriving and opening, and no more: a rank that dies.
+    #[cfg(all(test, spmd_loom))]
+    pub(super) fn die(&self, rank: u32, procs: u32, steps: u32) {
+        let seen = self.word.word().load(Acquire); // As in `wait` [open].
+        let opens = steps >= 1
+            && self.set_bit(rank, procs)
+            && steps >= 2
+            && self.complete(procs, |_| false)
+            && self.take_opening(seen, rank + 1);
+        if opens && steps >= 3 {
+            self.clear(procs);
+        }
+        if opens && steps >= 4 {
+            self.move_epoch();
+        }
+    }
+
+    /// Returns the epoch, or what was left of it when the run was aborted.
+    #[cfg(all(test, spmd_loom))]
+    pub(super) fn epoch(&self) -> u32 {
+        self.word.word().load(Acquire) / ONE_EPOCH // As in `await_change` [open].
+    }
+
     /// Ends every wait, now and later, with [`Aborted`]. Any process may call this, at any time.
     pub(crate) fn abort(&self) {
-        // Release, pairs with Acquire in `await_change` [open]: the reason was stored before.
+        // Release, pairs with Acquire in `wait`, `await_change` and `open` [open]: the reason was
+        // stored before.
         self.word.word().fetch_or(ABORTED, Release);
         self.wake_sleepers();
     }
@@ -188,13 +310,16 @@ impl Barrier {
     }
 }
 
-/// Sets one bit and says whether that completed the set of `members` bits.
-fn completes(set: &AtomicU64, bit: u32, members: u32) -> bool {
-    let all = if members == GROUP { u64::MAX } else { (1 << members) - 1 };
-    let mine = 1_u64 << bit;
-    // AcqRel, pairs with itself [arrive].
-    let before = set.fetch_or(mine, AcqRel);
-    before != all && before | mine == all
+/// The bits of a group's members.
+fn group_mask(group: u32, procs: u32) -> u64 {
+    let members = procs.saturating_sub(group * GROUP).min(GROUP);
+    if members == GROUP { u64::MAX } else { (1 << members) - 1 }
+}
+
+/// Lower half first.
+#[expect(clippy::cast_possible_truncation, reason = "that is what halves are")]
+fn halves(word: u64) -> [u32; 2] {
+    [word as u32, (word >> 32) as u32]
 }
 
 #[cfg(all(test, not(spmd_loom)))]

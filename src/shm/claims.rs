@@ -17,8 +17,11 @@
 //! ```
 //!
 //! A chunk is owned from the moment `tail` names it. A claimer that dies between the two stores
-//! leaves a lease that disagrees with its queue's tail, which any later reader can see: that is
-//! enough to find the chunk again without a second record of who owns what.
+//! leaves a lease that disagrees with its queue's tail: idle, or of another ticket. That is enough to
+//! find the chunk again without a second record of who owns what, but only until the next claim moves
+//! the tail. So whoever claims after a death has to look first. Today nobody does, because a death
+//! ends the run: an audit after a death proves nothing. `tests/model.rs` has the recovery that these
+//! words are made for, and what goes wrong without each of its rules.
 //!
 //! Bookkeeping is one word per queue and two per rank, whatever n and the chunk are. A free slot
 //! always exists: a rank runs at most one chunk, so at most procs - 1 slots are RUN when the last
@@ -28,8 +31,8 @@
 //!
 //! The owner stores `undo[s]` only between its claim and its commit, and the next claimer of `s`
 //! resets it only after it has read that commit (Acquire on `lease`). So the word always belongs
-//! to the chunk its lease names. Chunks of a queue owned by one rank (`static`) use that rank's
-//! slot; chunks of the shared queue use any.
+//! to the chunk its lease names. Chunks of a queue owned by one rank (`static`) use that rank's slot
+//! and no other: a lease does not say of which queue its ticket is. Chunks of the shared queue use any.
 
 use super::sync::{Acquire, AtomicU64, Relaxed, Release};
 use crate::schedule::{Chunk, Partition, Ticket};
@@ -63,8 +66,9 @@ impl LeaseState {
     fn of(word: u64) -> Self {
         match word & 3 {
             0 => Self::Idle,
-            1 => Self::Run,
-            _ => Self::Done,
+            2 => Self::Done,
+            // 1, and 3: kept for a chunk whose owner is dead, which is not done either.
+            _ => Self::Run,
         }
     }
 }
@@ -144,19 +148,22 @@ impl<'a> Claims<'a> {
         let number = self.free_slot(rank)?;
         let slot = &self.slots[number];
         slot.undo.store(0, Relaxed); // Before `tail` in program order: a death leaves a prefix.
-        // Release: the store that decides. A death leaves a prefix of the stores in machine order,
-        // and Release keeps the compiler from moving the ones above below it.
+        // Release, pairs with Acquire in `audit_tails` [tail]: the store that decides. A death leaves
+        // a prefix of the stores in machine order, and Release keeps the compiler from moving the
+        // ones above below it.
         tail.store(tail_word(ticket, number as u64), Release);
         // Release, pairs with Acquire in `free_slot` [lease].
         slot.lease.store(lease_word(ticket, rank, LeaseState::Run), Release);
         Some(Lease { chunk, ticket, rank, number, slot })
     }
 
-    /// Finds a slot that is not RUN, this rank's own first. The counter's lock must be held.
+    /// Finds a slot that is not RUN, this rank's own first, and no other if queues have owners. The
+    /// counter's lock must be held.
     fn free_slot(&self, rank: u32) -> Option<usize> {
         let own = rank as usize;
         let count = self.slots.len();
-        (0..count).map(|step| (own + step) % count).find(|&number| {
+        let choices = if self.tails.len() == 1 { count } else { 1 };
+        (0..choices).map(|step| (own + step) % count).find(|&number| {
             // Acquire, pairs with Release in `claim` and `commit` [lease].
             LeaseState::of(self.slots[number].lease.load(Acquire)) != LeaseState::Run
         })
@@ -172,8 +179,15 @@ impl<'a> Claims<'a> {
         })
     }
 
-    /// Checks that every chunk was claimed and finished.
+    /// Checks that every chunk was claimed and finished. `Ok` is true at any time, and of the pass
+    /// whose words these are.
+    ///
+    /// Tails before slots: a tail at its queue's end means that every claim was made, and seeing it
+    /// means seeing the leases of all claims but the last (which the tail names). So no slot that is
+    /// found DONE below can be RUN again. The other way round, a slot could be claimed behind this
+    /// reader's back.
     pub(crate) fn audit(&self, partition: &Partition) -> Result<(), Incomplete> {
+        let claimed = self.audit_tails(partition);
         for (number, slot) in self.slots.iter().enumerate() {
             let word = slot.lease.load(Acquire); // Pairs with Release in `commit` [lease].
             if LeaseState::of(word) == LeaseState::Run {
@@ -181,8 +195,15 @@ impl<'a> Claims<'a> {
                 return Err(Incomplete::Running { rank: Some(executor(word)), chunk });
             }
         }
+        claimed
+    }
+
+    /// Checks that every chunk was claimed, and the last of each queue finished.
+    fn audit_tails(&self, partition: &Partition) -> Result<(), Incomplete> {
         for (queue, tail) in (0_u32..).zip(self.tails) {
-            let last = tail.0.load(Acquire); // Pairs with Release in `claim`; all ranks have left.
+            // Acquire, pairs with Release in `claim` [tail]; the lock orders that one after all
+            // earlier claims of the queue.
+            let last = tail.0.load(Acquire);
             let ticket = Ticket::from_raw(last >> SLOT_BITS);
             let next = if last & NO_SLOT == NO_SLOT {
                 partition.first(queue)
@@ -241,6 +262,12 @@ impl Lease<'_> {
         self.slot.undo.store((block + 1) << 2 | 2, Release);
     }
 
+    /// Returns the undo word: zero from the claim until this lease arms it.
+    #[cfg(all(test, spmd_loom))]
+    pub(super) fn undo(&self) -> u64 {
+        self.slot.undo.load(Relaxed) // Ordered by whatever orders the leases: that is the question.
+    }
+
     /// Marks the chunk as done. The owner touches the slot no more.
     pub(crate) fn commit(self) {
         // Release, pairs with Acquire in `free_slot` and `audit` [lease]: the results come first.
@@ -248,14 +275,14 @@ impl Lease<'_> {
     }
 }
 
-#[cfg(any(test, spmd_loom))]
+#[cfg(test)]
 impl Tail {
     pub(crate) fn new() -> Self {
         Self(AtomicU64::new(tail_word(Ticket::from_raw(0), NO_SLOT)))
     }
 }
 
-#[cfg(any(test, spmd_loom))]
+#[cfg(test)]
 impl LeaseSlot {
     pub(crate) fn new() -> Self {
         Self { lease: AtomicU64::new(0), undo: AtomicU64::new(0) }
@@ -340,6 +367,25 @@ mod tests {
             claims.audit(&partition),
             Err(Incomplete::Running { rank: None, chunk: Some(0..5) })
         );
+    }
+
+    #[test]
+    fn a_queue_with_an_owner_uses_the_slot_of_that_owner_only() {
+        let partition = partition("static,1", 4, 2);
+        let (tails, slots) = words(&partition, 2);
+        let claims = Claims::new(&tails, &slots);
+        let first = claims.claim(&partition, 1).unwrap();
+        assert_eq!(first.slot(), 1);
+        assert!(claims.claim(&partition, 1).is_none(), "slot 0 is of the other queue");
+        first.commit();
+        assert_eq!(claims.claim(&partition, 1).unwrap().slot(), 1);
+    }
+
+    #[test]
+    fn a_state_that_nobody_writes_is_not_done() {
+        for word in [1, 3] {
+            assert_eq!(LeaseState::of(word), LeaseState::Run);
+        }
     }
 
     #[test]

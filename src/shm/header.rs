@@ -84,6 +84,22 @@ pub(crate) enum AttachError {
 }
 
 impl Header {
+    /// A header in memory of its own: loom's atomics cannot lie in a mapping.
+    #[cfg(all(test, spmd_loom))]
+    pub(super) fn new() -> Self {
+        Self {
+            magic: AtomicU64::new(0),
+            layout: AtomicU32::new(0),
+            abi: AtomicU32::new(0),
+            total: AtomicU64::new(0),
+            dims: std::array::from_fn(|_| AtomicU64::new(0)),
+            pad: std::array::from_fn(|_| AtomicU64::new(0)),
+            lock: LockBytes(std::array::from_fn(|_| AtomicU64::new(0))),
+            abort: AtomicU32::new(0),
+            offence: AtomicU64::new(0),
+        }
+    }
+
     /// Writes everything but the magic.
     pub(crate) fn write(&self, dims: &Dims, total: usize) {
         self.layout.store(LAYOUT, Relaxed); // This and all below: published by [magic].
@@ -286,6 +302,34 @@ pub(crate) struct RankSlot {
 }
 
 impl RankSlot {
+    /// A slot in memory of its own: loom's atomics cannot lie in a mapping.
+    #[cfg(all(test, spmd_loom))]
+    pub(super) fn new() -> Self {
+        Self {
+            done: AtomicU64::new(0),
+            items: AtomicU64::new(0),
+            chunks: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
+            claim: AtomicU64::new(0),
+            wait: AtomicU64::new(0),
+            attached: AtomicU64::new(0),
+            ready: AtomicU64::new(0),
+            max_rss: AtomicU64::new(0),
+            nivcsw: AtomicU64::new(0),
+            migrations: AtomicU64::new(0),
+            pid: AtomicU32::new(0),
+            pinned: AtomicU32::new(0),
+            cpu: AtomicU32::new(0),
+            stage: AtomicU32::new(0),
+            fault: AtomicU32::new(0),
+            fault_len: AtomicU32::new(0),
+            fault_index: AtomicU64::new(0),
+            message: std::array::from_fn(|_| AtomicU64::new(0)),
+            wanted: AtomicU64::new(0),
+            pad: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+
     /// Makes the slot say that nothing has happened, and which CPU the rank is to be pinned to.
     pub(crate) fn prepare(&self, cpu: Option<u32>) {
         self.wanted.store(cpu.map_or(u64::MAX, u64::from), Relaxed); // Published by [magic].

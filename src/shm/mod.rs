@@ -25,6 +25,8 @@ mod counter;
 mod header;
 mod layout;
 mod lock;
+#[cfg(all(test, spmd_loom))]
+mod loom_tests;
 mod segment;
 mod sweep;
 mod sync;

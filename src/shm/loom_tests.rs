@@ -1,0 +1,415 @@
+//! The protocols of the segment, in every interleaving that loom can tell apart.
+//!
+//! The code explored is the code that ships: only atomics, fence and futex are loom's (see `sync`).
+//! What a rank writes without an atomic is a [`Cell`] here: loom fails a test in which two accesses
+//! to one are not ordered by the protocol. The modelled futex has no time limit, so a wake-up that
+//! is lost is a deadlock, which loom reports.
+//!
+//! ```sh
+//! RUSTFLAGS="--cfg spmd_loom" CARGO_TARGET_DIR=target/loom cargo test --release --lib loom
+//! ```
+//!
+//! Not here: the lock, which is the C library's and invisible to loom (a loom mutex stands for it),
+//! and deaths in the middle of a claim (`tests/model.rs`).
+#![expect(unsafe_code, reason = "shares loom's cells between threads")]
+
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+use std::num::NonZeroU64;
+
+use super::barrier::{Aborted, Arrival, Barrier, Patience};
+use super::claims::{Claims, Incomplete, LeaseSlot, Tail};
+use super::header::{Abort, AttachError, Fault, Header, RankSlot};
+use super::layout::Dims;
+use crate::schedule::{Partition, Schedule};
+
+/// Memory that a protocol hands from one rank to another.
+struct Cell(loom::cell::UnsafeCell<()>);
+
+// SAFETY: there is nothing in it to race for; loom reports accesses that are not ordered.
+unsafe impl Sync for Cell {}
+
+impl Cell {
+    fn new() -> Self {
+        Self(loom::cell::UnsafeCell::new(()))
+    }
+
+    fn write(&self) {
+        self.0.with_mut(|_| ());
+    }
+
+    fn read(&self) {
+        self.0.with(|_| ());
+    }
+}
+
+fn cells(count: usize) -> Vec<Cell> {
+    (0..count).map(|_| Cell::new()).collect()
+}
+
+/// Explores `test` with at most so many preemptions.
+fn explore(preemptions: usize, test: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(test);
+}
+
+/// Never spin, which loom would have to unroll: sleep at once, or after one yield.
+const PATIENCES: [Patience; 2] =
+    [Patience { spins: 0, yields: 0 }, Patience { spins: 0, yields: 1 }];
+
+/// So many ranks, over so many epochs: one opens each, and what any wrote before, all may read after.
+fn rendezvous(procs: u32, epochs: usize, patience: Patience) {
+    let barrier = Arc::new(Barrier::new());
+    let written: Arc<Vec<Vec<Cell>>> =
+        Arc::new((0..epochs).map(|_| cells(procs as usize)).collect());
+    let run = move |rank: u32| {
+        let mut opened = Vec::new();
+        for epoch in written.iter() {
+            epoch[rank as usize].write();
+            opened.push(barrier.wait(rank, procs, patience) == Ok(Arrival::Last));
+            epoch.iter().for_each(Cell::read);
+        }
+        opened
+    };
+    let others: Vec<_> = (1..procs)
+        .map(|rank| {
+            let run = run.clone();
+            thread::spawn(move || run(rank))
+        })
+        .collect();
+    let mut opened = vec![run(0)];
+    opened.extend(others.into_iter().map(|rank| rank.join().unwrap()));
+    for epoch in 0..epochs {
+        assert_eq!(opened.iter().filter(|opened| opened[epoch]).count(), 1);
+    }
+}
+
+#[test]
+fn loom_barrier_two_ranks_three_epochs() {
+    for patience in PATIENCES {
+        explore(3, move || rendezvous(2, 3, patience));
+    }
+}
+
+#[test]
+fn loom_barrier_three_ranks() {
+    for patience in PATIENCES {
+        explore(2, move || rendezvous(3, 1, patience));
+    }
+}
+
+/// The last ranks of two groups arrive at once: at least one sees both complete, and one opens.
+#[test]
+fn loom_barrier_two_groups_complete_at_once() {
+    explore(3, || {
+        let barrier = Arc::new(Barrier::new());
+        (0..63).for_each(|rank| barrier.die(rank, 65, 1)); // loom has no room for 65 threads.
+        let written = Arc::new(cells(2));
+        let ranks: Vec<_> = (0..2)
+            .map(|at: usize| {
+                let barrier = Arc::clone(&barrier);
+                let written = Arc::clone(&written);
+                thread::spawn(move || {
+                    written[at].write();
+                    let arrival = barrier.wait([63, 64][at], 65, PATIENCES[0]);
+                    written.iter().for_each(Cell::read);
+                    arrival == Ok(Arrival::Last)
+                })
+            })
+            .collect();
+        let opened = ranks.into_iter().map(|rank| u32::from(rank.join().unwrap())).sum::<u32>();
+        assert_eq!(opened, 1);
+    });
+}
+
+#[test]
+fn loom_barrier_abort_races_arrival_and_completion() {
+    for patience in PATIENCES {
+        explore(3, move || {
+            let barrier = Arc::new(Barrier::new());
+            let reason = Arc::new(Cell::new());
+            let ranks: Vec<_> = (0..2)
+                .map(|rank| {
+                    let barrier = Arc::clone(&barrier);
+                    let reason = Arc::clone(&reason);
+                    thread::spawn(move || {
+                        // Passing is right as well: the abort may have come later.
+                        let passed = barrier.wait(rank, 2, patience);
+                        if passed.is_err() {
+                            reason.read();
+                        }
+                        passed.is_ok()
+                    })
+                })
+                .collect();
+            reason.write();
+            barrier.abort();
+            for rank in ranks {
+                rank.join().unwrap();
+            }
+            assert_eq!(barrier.wait(0, 2, patience), Err(Aborted));
+        });
+    }
+}
+
+/// Rank `victim` dies after each number of steps; the launcher, which knows, stands in for it.
+fn stands_in(procs: u32, victim: u32, live: &'static [u32], steps: u32) {
+    let barrier = Arc::new(Barrier::new());
+    // Everybody else has arrived: loom has no room for 65 threads.
+    let present = |rank: &u32| *rank != victim && !live.contains(rank);
+    let arrive = |barrier: &Barrier| {
+        (0..procs).filter(present).for_each(|rank| barrier.die(rank, procs, 1));
+    };
+    arrive(&barrier);
+    let written = Arc::new(cells(live.len()));
+    let ranks: Vec<_> = (0..live.len())
+        .map(|at| {
+            let barrier = Arc::clone(&barrier);
+            let written = Arc::clone(&written);
+            thread::spawn(move || {
+                written[at].write();
+                // Only the launcher yields here: of two that do, loom may run one for ever.
+                assert!(barrier.wait(live[at], procs, PATIENCES[0]).is_ok());
+                written.iter().for_each(Cell::read);
+            })
+        })
+        .collect();
+    barrier.die(victim, procs, steps);
+    // The end of the victim's steps comes before this, as a confirmed death does.
+    while !barrier.stand_in(procs, |rank| rank == victim) && barrier.epoch() == 0 {
+        thread::yield_now();
+    }
+    for rank in ranks {
+        rank.join().unwrap();
+    }
+    assert_eq!(barrier.epoch(), 1);
+    // The next epoch works as well; the dead one is still dead.
+    arrive(&barrier);
+    for &rank in live {
+        barrier.die(rank, procs, 1);
+    }
+    assert!(barrier.stand_in(procs, |rank| rank == victim));
+    assert_eq!(barrier.epoch(), 2);
+}
+
+#[test]
+fn loom_barrier_launcher_stands_in_for_a_rank_dead_at_any_step() {
+    for steps in 0..=4 {
+        explore(3, move || stands_in(2, 1, &[0], steps));
+        explore(2, move || stands_in(3, 1, &[0, 2], steps));
+    }
+}
+
+/// The dead rank is a group of its own.
+#[test]
+fn loom_barrier_launcher_stands_in_for_a_whole_group() {
+    for steps in 0..=4 {
+        explore(2, move || stands_in(65, 64, &[63], steps));
+    }
+}
+
+/// Nobody is dead, or no longer: the launcher may look at any time, and no epoch moves twice.
+#[test]
+fn loom_barrier_launcher_stands_in_for_nobody() {
+    explore(2, || {
+        let barrier = Arc::new(Barrier::new());
+        let ranks: Vec<_> = (0..2)
+            .map(|rank| {
+                let barrier = Arc::clone(&barrier);
+                thread::spawn(move || {
+                    for _ in 0..2 {
+                        assert!(barrier.wait(rank, 2, PATIENCES[0]).is_ok());
+                    }
+                })
+            })
+            .collect();
+        while barrier.epoch() < 2 {
+            barrier.stand_in(2, |_| false);
+            thread::yield_now();
+        }
+        for rank in ranks {
+            rank.join().unwrap();
+        }
+        assert_eq!(barrier.epoch(), 2);
+    });
+}
+
+/// The claim words of a run, and the lock they are claimed under.
+struct Words {
+    partition: Partition,
+    tails: Vec<Tail>,
+    slots: Vec<LeaseSlot>,
+    lock: Mutex<()>,
+    results: Vec<Cell>,
+    saved: Vec<Cell>,
+}
+
+impl Words {
+    fn new(schedule: &str, n: u64, procs: u32, slots: usize) -> Self {
+        let schedule: Schedule = schedule.parse().unwrap();
+        let partition = Partition::new(schedule, n, procs, NonZeroU64::MIN, NonZeroU64::MIN);
+        Self {
+            partition,
+            tails: (0..partition.queues()).map(|_| Tail::new()).collect(),
+            slots: (0..slots).map(|_| LeaseSlot::new()).collect(),
+            lock: Mutex::new(()),
+            results: cells(usize::try_from(n).unwrap()),
+            saved: cells(slots),
+        }
+    }
+
+    fn claims(&self) -> Claims<'_> {
+        Claims::new(&self.tails, &self.slots)
+    }
+
+    /// Computes chunks in place until none is left; returns the indices.
+    fn drain(&self, rank: u32) -> Vec<u64> {
+        let mut done = Vec::new();
+        loop {
+            let held = self.lock.lock().unwrap();
+            let claimed = self.claims().claim(&self.partition, rank);
+            drop(held);
+            let Some(lease) = claimed else { return done };
+            assert_eq!(lease.undo(), 0, "the last owner of the slot is done with it");
+            for (block, index) in (0..).zip(lease.chunk()) {
+                self.saved[lease.slot()].write();
+                lease.arm(block);
+                self.results[usize::try_from(index).unwrap()].write();
+                lease.disarm(block);
+                done.push(index);
+            }
+            lease.commit();
+        }
+    }
+}
+
+fn drained_by_two(schedule: &'static str, n: u64) {
+    let words = Arc::new(Words::new(schedule, n, 2, 2));
+    let ranks: Vec<_> = (0..2)
+        .map(|rank| {
+            let words = Arc::clone(&words);
+            thread::spawn(move || words.drain(rank))
+        })
+        .collect();
+    // Whoever sees a complete pass, at any time, may read its results. Started last, so that loom's
+    // first schedule has it last: a load is explored backwards past the stores before it, while a
+    // store is not past other threads' loads if its own thread loaded the word since (loom 0.7).
+    let auditor = {
+        let words = Arc::clone(&words);
+        thread::spawn(move || {
+            if words.claims().audit(&words.partition).is_ok() {
+                words.results.iter().for_each(Cell::read);
+            }
+        })
+    };
+    let mut done: Vec<u64> = ranks.into_iter().flat_map(|rank| rank.join().unwrap()).collect();
+    done.sort_unstable();
+    assert_eq!(done, (0..n).collect::<Vec<_>>(), "every chunk once");
+    auditor.join().unwrap();
+    assert_eq!(words.claims().audit(&words.partition), Ok(()));
+}
+
+#[test]
+fn loom_claims_of_a_shared_queue() {
+    explore(2, || drained_by_two("dynamic,1", 3));
+}
+
+#[test]
+fn loom_claims_of_own_queues() {
+    explore(2, || drained_by_two("static,1", 3));
+}
+
+/// One slot for two ranks: the second may have it only once the first is done with it.
+#[test]
+fn loom_claims_reuse_a_slot() {
+    explore(3, || {
+        let words = Arc::new(Words::new("dynamic,1", 2, 2, 1));
+        let other = {
+            let words = Arc::clone(&words);
+            thread::spawn(move || words.drain(1))
+        };
+        let mut done = words.drain(0);
+        done.extend(other.join().unwrap());
+        // A rank that finds the slot taken gets nothing, and leaves the rest to the other.
+        done.sort_unstable();
+        assert_eq!(done, [0, 1]);
+        assert_eq!(words.claims().audit(&words.partition), Ok(()));
+    });
+}
+
+#[test]
+fn loom_claims_current_and_audit_while_a_rank_claims() {
+    explore(3, || {
+        let words = Arc::new(Words::new("dynamic,1", 2, 1, 1));
+        let rank = {
+            let words = Arc::clone(&words);
+            thread::spawn(move || words.drain(0))
+        };
+        let watcher = {
+            let words = Arc::clone(&words);
+            thread::spawn(move || {
+                if let Some(chunk) = words.claims().current(&words.partition, 0) {
+                    assert!(chunk.end <= 2);
+                }
+                match words.claims().audit(&words.partition) {
+                    Ok(()) => words.results.iter().for_each(Cell::read),
+                    Err(Incomplete::Unclaimed { next }) => assert!(next.end <= 2),
+                    Err(Incomplete::Running { chunk, .. }) => assert!(chunk.is_some()),
+                }
+            })
+        };
+        assert_eq!(rank.join().unwrap(), [0, 1]);
+        watcher.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_header_attach_races_publication() {
+    const DIMS: Dims =
+        Dims { procs: 2, queues: 1, samples: 3, job: 4, saved_block: 5, source: 6, result: 7 };
+    explore(3, || {
+        let header = Arc::new(Header::new());
+        let job = Arc::new(Cell::new());
+        let reader = {
+            let header = Arc::clone(&header);
+            let job = Arc::clone(&job);
+            thread::spawn(move || match header.read(4096) {
+                Ok(dims) => {
+                    assert_eq!(dims, DIMS);
+                    job.read();
+                    assert_eq!(header.offence(), None);
+                }
+                Err(error) => assert_eq!(error, AttachError::Magic(0)),
+            })
+        };
+        header.write(&DIMS, 4096);
+        job.write();
+        header.publish();
+        reader.join().unwrap();
+        assert_eq!(header.read(4096), Ok(DIMS));
+    });
+}
+
+#[test]
+fn loom_header_a_report_is_whole_once_it_is_seen() {
+    explore(3, || {
+        let header = Arc::new(Header::new());
+        let slot = Arc::new(RankSlot::new());
+        let said = || Some((Fault::Kernel, Some(7), "overflows at 7".to_owned()));
+        let rank = {
+            let header = Arc::clone(&header);
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || {
+                slot.report(Fault::Kernel, Some(7), "overflows at 7");
+                header.abort(Abort::Rank);
+            })
+        };
+        let aborted = header.aborted();
+        let reported = slot.reported();
+        assert!(reported.is_none() || reported == said());
+        assert!(!aborted || reported == said(), "the reason comes before the abort");
+        rank.join().unwrap();
+        assert!(header.aborted());
+    });
+}
