@@ -361,7 +361,7 @@ fn attend(handle: &Handle, signals: &Signals, talk: &TalkOptions) -> Result<(), 
 }
 
 /// Says how fast the run goes, over all of it so far, and how long it will take at that.
-fn pace(progress: crate::Progress, elapsed: Duration) -> String {
+fn pace(progress: crate::run::Progress, elapsed: Duration) -> String {
     let rate = progress.done as f64 / elapsed.as_secs_f64();
     if progress.done == 0 {
         return String::new();

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{ByteOrder, DType};
+use crate::data::{ByteOrder, DType, Overflow};
 use crate::host::affinity::CpuSet;
 use crate::kernel::{Kernel, Params, Setting};
-use crate::options::Overflow;
 use crate::schedule::Partition;
 use crate::shm::Patience;
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{DType, InputSpec, OutputSpec, parse_count};
+use crate::data::{DType, InputSpec, OutputSpec, Overflow, parse_count};
 use crate::error::{Error, Explained};
 use crate::host::affinity::CpuSet;
 use crate::kernel::duration_ns;
@@ -478,18 +478,6 @@ words! {
         Spin = "spin",
         /// Sleep at once.
         Block = "block",
-    }
-}
-
-words! {
-    /// What integer arithmetic does beyond its range.
-    Overflow {
-        /// Inputs whose result would overflow are refused before anything runs.
-        Error = "error",
-        /// Results wrap around, modulo 2^bits.
-        Wrap = "wrap",
-        /// Results stop at the ends of the type's range.
-        Saturate = "saturate",
     }
 }
 

@@ -5,11 +5,11 @@
 
 use std::num::NonZeroU64;
 
-use crate::data::{DType, Input, InputSpec, OutputSpec, Shape, Source, npy_header};
+use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
 use crate::job::{Bounds, InputAt, Job, Mode, ResultAt};
 use crate::kernel::{Beyond, Catalog, Cost, Domain, Kernel, Params, Repeatable, Setting};
-use crate::options::{Bind, Map, Overflow, Procs, RunOptions, Verify, Wait};
+use crate::options::{Bind, Map, Procs, RunOptions, Verify, Wait};
 use crate::placement::{Crowding, Machine, Placement};
 use crate::schedule::{Partition, Schedule, ScheduleKind, preferred_chunk};
 use crate::shm::{Backing, Dims, Layout};

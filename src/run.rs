@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use crate::data::{Input, InputSpec, OutputSpec, Scalar};
+use crate::data::{Input, InputSpec, OutputSpec, Overflow, Scalar};
 use crate::engine::{Cause, Collected, Orders, World};
 use crate::error::{Error, Explained};
 use crate::kernel::{Catalog, Kernel};
-use crate::options::{Count, KeyValue, Overflow, Procs, RunOptions, Span, Verify};
+use crate::options::{Count, KeyValue, Procs, RunOptions, Span, Verify};
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::schedule::Schedule;

@@ -235,16 +235,15 @@ impl Rank<'_> {
                 tally.busy += clock::now_ns() - claimed_at;
             }
             let arrived = clock::now_ns();
-            self.barrier(&job)?;
-            let end = clock::now_ns();
-            tally.wait += end - arrived;
-            self.record(&tally);
-            if self.number == 0
-                && let Some(timed) = pass.checked_sub(u64::from(job.warmup))
+            if let Some(timed) = pass.checked_sub(u64::from(job.warmup))
                 && let Some(sample) = self.control.samples().get(timed as usize)
             {
-                sample.store(end - begin, Relaxed); // Read after this rank has left.
+                // The slowest rank decides, from when the first one began.
+                sample.add(begin, arrived);
             }
+            self.barrier(&job)?;
+            tally.wait += clock::now_ns() - arrived;
+            self.record(&tally);
         }
         Ok(End::Done)
     }

@@ -220,7 +220,7 @@ fn times(world: &World, spawned: u64, finishing: u64, done: u64) -> Times {
         attach: seconds(attached - spawned),
         init: seconds(ready - attached),
         output: seconds(done.saturating_sub(finishing)),
-        passes: control.samples().iter().map(|ns| seconds(ns.load(Relaxed))).collect(),
+        passes: control.samples().iter().map(|pass| seconds(pass.length())).collect(),
     }
 }
 

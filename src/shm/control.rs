@@ -7,9 +7,8 @@ use std::os::fd::BorrowedFd;
 
 use super::barrier::Barrier;
 use super::claims::{Claims, LeaseSlot, Tail};
-use super::header::{AttachError, Header, RankSlot};
+use super::header::{AttachError, Header, PassTime, RankSlot};
 use super::layout::{Layout, Span};
-use super::sync::AtomicU64;
 use crate::host::map::{Access, Window, file_len};
 
 /// Typed access to the bookkeeping of a mapped segment.
@@ -68,8 +67,8 @@ impl<'a> Control<'a> {
         self.array(self.layout.ranks)
     }
 
-    /// Returns the times of the passes, in nanoseconds.
-    pub(crate) fn samples(&self) -> &'a [AtomicU64] {
+    /// Returns the times of the timed passes.
+    pub(crate) fn samples(&self) -> &'a [PassTime] {
         self.array(self.layout.samples)
     }
 
