@@ -5,6 +5,9 @@
 //! the holder of the lease that names it.
 #![expect(unsafe_code, reason = "typed access to mapped arrays")]
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 use crate::data::{ByteOrder, Scalar};
 use crate::host::map::Window;
 use crate::job::{Bounds, InputAt, Job};
@@ -19,17 +22,47 @@ pub(crate) const BLOCK_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Arrays<'a> {
     job: &'a Job,
-    input: From,
+    input: InputFrom<'a>,
     /// First byte of the result array.
     result: *mut u8,
     scratch: Scratch,
 }
 
 /// Where this process reads inputs.
-#[derive(Debug)]
-enum From {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum InputFrom<'a> {
+    /// x\[i\] is this plus i.
     Index(i128),
-    Memory { at: *const u8, order: ByteOrder },
+    /// n elements in memory, perhaps unaligned.
+    Memory {
+        /// The first.
+        at: *const u8,
+        /// The order of their bytes.
+        order: ByteOrder,
+    },
+    /// n elements in a file, read block by block.
+    File {
+        /// The file.
+        file: &'a File,
+        /// Where in it the first begins.
+        offset: u64,
+        /// The order of their bytes.
+        order: ByteOrder,
+    },
+}
+
+impl InputFrom<'_> {
+    /// Returns the input of a job whose array, unless its inputs are indices, is mapped at `at`.
+    pub(crate) fn of(job: &Job, at: *const u8) -> Self {
+        match job.input {
+            InputAt::Index { negative, magnitude } => {
+                let magnitude = i128::from(magnitude);
+                Self::Index(if negative { -magnitude } else { magnitude })
+            }
+            InputAt::File { order, .. } => Self::Memory { at, order },
+            InputAt::Segment => Self::Memory { at, order: ByteOrder::Native },
+        }
+    }
 }
 
 /// A block's worth of memory, aligned to a cache line.
@@ -52,19 +85,12 @@ impl Scratch {
 }
 
 impl<'a> Arrays<'a> {
-    /// Takes the windows of one process.
+    /// Takes what one process has of the arrays.
     ///
     /// # Safety
-    /// `input` (unless inputs are indices) is n elements of the job's dtype, in the job's byte order
-    /// and perhaps unaligned; `result` is n elements, aligned. Both stay mapped for 'a.
-    pub(crate) unsafe fn new(job: &'a Job, input: *const u8, result: *mut u8) -> Self {
-        let input = match job.input {
-            InputAt::Index { negative, magnitude } => {
-                From::Index(if negative { -i128::from(magnitude) } else { i128::from(magnitude) })
-            }
-            InputAt::File { order, .. } => From::Memory { at: input, order },
-            InputAt::Segment => From::Memory { at: input, order: ByteOrder::Native },
-        };
+    /// An input in memory is n elements of the job's dtype; `result` is n elements, aligned. Both stay
+    /// mapped for 'a.
+    pub(crate) unsafe fn new(job: &'a Job, input: InputFrom<'a>, result: *mut u8) -> Self {
         Self { job, input, result, scratch: Scratch::new() }
     }
 
@@ -85,31 +111,49 @@ impl<'a> Arrays<'a> {
     }
 
     /// Returns the inputs of a block, native and aligned: in place where they lie so, else copied.
-    fn load(&mut self, block: &Chunk) -> *const u8 {
+    fn load(&mut self, block: &Chunk) -> Result<*const u8, KernelError> {
         let len = length(block);
         let scratch = self.scratch.as_mut_ptr();
         with_dtype!(self.job.dtype, T => match self.input {
-            From::Index(first) => {
+            InputFrom::Index(first) => {
                 // SAFETY: the scratch holds a block, aligned, and nobody else uses it meanwhile.
                 let out = unsafe { std::slice::from_raw_parts_mut(scratch.cast::<T>(), len) };
-                for (x, index) in out.iter_mut().zip(block.start..) {
-                    *x = T::from_i128(first + i128::from(index));
+                let first = first + i128::from(block.start);
+                match i64::try_from(first) {
+                    // An index space ends below 2^40, so a value this far from the end is safe.
+                    Ok(first) if first < i64::MAX - (1 << 41) => {
+                        out.iter_mut().zip(first..).for_each(|(x, value)| *x = T::from_i64(value));
+                    }
+                    _ => out.iter_mut().zip(first..).for_each(|(x, value)| *x = T::from_i128(value)),
                 }
-                scratch
+                Ok(scratch.cast_const())
             }
-            From::Memory { at, order } => {
+            InputFrom::Memory { at, order } => {
                 let from = at.wrapping_add(block.start as usize * size_of::<T>()).cast::<T>();
                 if order == ByteOrder::Native && from.is_aligned() {
-                    return from.cast();
+                    return Ok(from.cast());
                 }
                 // SAFETY: as above.
                 let out = unsafe { std::slice::from_raw_parts_mut(scratch.cast::<T>(), len) };
                 for (offset, x) in out.iter_mut().enumerate() {
+                    let at = from.wrapping_add(offset);
                     // SAFETY: the block lies in the input array; alignment is not assumed.
-                    let value = unsafe { from.add(offset).read_unaligned() };
+                    let value = unsafe { at.read_unaligned() };
                     *x = if order == ByteOrder::Native { value } else { value.swap_bytes() };
                 }
-                scratch
+                Ok(scratch.cast_const())
+            }
+            InputFrom::File { file, offset, order } => {
+                let size = size_of::<T>();
+                // SAFETY: as above; bytes of it, before they are elements.
+                let bytes = unsafe { std::slice::from_raw_parts_mut(scratch, len * size) };
+                file.read_exact_at(bytes, offset + block.start * size as u64).map_err(|error| {
+                    KernelError::new(format!("the input cannot be read again: {error}"))
+                })?;
+                if order == ByteOrder::Swapped {
+                    bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
+                }
+                Ok(scratch.cast_const())
             }
         })
     }
@@ -117,38 +161,43 @@ impl<'a> Arrays<'a> {
     /// Copies the inputs of a range into the result array: the first step of an in-place run.
     ///
     /// The range must belong to this rank: its own slice, before the barrier that opens the pass.
-    pub(crate) fn initialise(&mut self, range: Chunk) {
+    pub(crate) fn initialise(&mut self, range: Chunk) -> Result<(), KernelError> {
         for block in self.blocks(range) {
-            let from = self.load(&block);
+            let from = self.load(&block)?;
             let bytes = length(&block) * self.element();
             // SAFETY: both are that many bytes, and never overlap: results have their own pages.
             unsafe { std::ptr::copy_nonoverlapping(from, self.result_at(block.start), bytes) };
         }
+        Ok(())
     }
 
     /// Finds the first input of a range that lies outside the bounds.
-    pub(crate) fn first_outside(&mut self, range: Chunk, bounds: Bounds) -> Option<u64> {
+    pub(crate) fn first_outside(
+        &mut self,
+        range: Chunk,
+        bounds: Bounds,
+    ) -> Result<Option<u64>, KernelError> {
         for block in self.blocks(range) {
-            let from = self.load(&block);
+            let from = self.load(&block)?;
             let found = with_dtype!(self.job.dtype, T => {
                 // SAFETY: `load` returns that many elements, native and aligned.
                 let input = unsafe { std::slice::from_raw_parts(from.cast::<T>(), length(&block)) };
                 first_outside(input, bounds)
             });
             if let Some(offset) = found {
-                return Some(block.start + offset as u64);
+                return Ok(Some(block.start + offset as u64));
             }
         }
-        None
+        Ok(None)
     }
 
     /// Returns one input as text.
-    pub(crate) fn input_text(&mut self, index: u64) -> String {
-        let from = self.load(&(index..index + 1));
-        with_dtype!(self.job.dtype, T => {
+    pub(crate) fn input_text(&mut self, index: u64) -> Result<String, KernelError> {
+        let from = self.load(&(index..index + 1))?;
+        Ok(with_dtype!(self.job.dtype, T => {
             // SAFETY: `load` returns one element, native and aligned.
             text(unsafe { from.cast::<T>().read() })
-        })
+        }))
     }
 
     /// Computes one block from the input array into `result`.
@@ -162,8 +211,8 @@ impl<'a> Arrays<'a> {
         block: &Chunk,
         result: *mut u8,
     ) -> Result<(), KernelError> {
-        let at =
-            BlockAt { first: block.start, len: length(block), input: self.load(block), result };
+        let input = self.load(block)?;
+        let at = BlockAt { first: block.start, len: length(block), input, result };
         // SAFETY: inputs from `load`, which nobody writes during a pass; results by the caller's
         // promise; they do not overlap, being different arrays.
         kernel.run(&mut unsafe { Block::new(context, at) })

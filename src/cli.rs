@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::builder::{FalseyValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -20,6 +21,8 @@ use crate::report::{self, Color, Reporter, Talk};
 use crate::run::{Finished, Handle, Run, catalog};
 
 const AFTER_HELP: &str = "\
+Every option up to Measure is a variable too: SPMD_PROCS=4. `spmd plan` shows which one decided.
+
 Exit: 0 complete  1 the run failed  2 usage or input rejected, nothing ran  3 wrong result
       124 time limit  125 this machine refuses  127 no such kernel  128+n ended by signal n
 
@@ -33,7 +36,7 @@ Examples:
 /// Pinned worker processes attach to one shared memory segment, claim chunks of the index space from a
 /// lock-protected counter, write results in place, and meet at a barrier.
 #[derive(Debug, Parser)]
-#[command(name = "spmd", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+#[command(name = "spmd", version, args_conflicts_with_subcommands = true, args_override_self = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -72,7 +75,7 @@ struct TalkOptions {
     #[arg(long, help_heading = "Output")]
     report_bindings: bool,
     /// Print one JSON document on stdout and nothing else
-    #[arg(long, env = "SPMD_JSON", help_heading = "Output")]
+    #[arg(long, env = "SPMD_JSON", value_parser = FalseyValueParser::new(), help_heading = "Output")]
     json: bool,
     /// Progress bar on a terminal, for work over a second: auto, never
     #[arg(
@@ -95,10 +98,10 @@ struct TalkOptions {
     )]
     color: Color,
     /// Say nothing but errors
-    #[arg(short, long, env = "SPMD_QUIET", help_heading = "Output", conflicts_with = "verbose")]
+    #[arg(short, long, env = "SPMD_QUIET", value_parser = FalseyValueParser::new(), help_heading = "Output", conflicts_with = "verbose")]
     quiet: bool,
     /// Say where each option came from
-    #[arg(short, long, env = "SPMD_VERBOSE", help_heading = "Output")]
+    #[arg(short, long, env = "SPMD_VERBOSE", value_parser = FalseyValueParser::new(), help_heading = "Output")]
     verbose: bool,
 }
 
@@ -121,10 +124,11 @@ impl TalkOptions {
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
     signals::ignore_file_size_limit();
+    crate::log::start_if_asked();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // Known before parsing, so that a mistyped command line still gets its document.
-    let json = arguments.iter().any(|argument| argument == "--json");
-    let mut command = Cli::command();
+    let json = arguments.iter().any(|argument| argument == "--json") || json_by_environment();
+    let mut command = plain_help(Cli::command());
     let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
         Ok((cli, matches))
@@ -139,6 +143,19 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Plan(command)) => plan(command, nested(&matches)),
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
     }
+}
+
+/// Leaves out of the help what every option would say: its variable, and its values once more.
+fn plain_help(command: clap::Command) -> clap::Command {
+    let plain = |argument: clap::Arg| argument.hide_env(true).hide_possible_values(true);
+    command.mut_args(plain).mut_subcommands(move |command| command.mut_args(plain))
+}
+
+/// Says whether `SPMD_JSON` asks for a document, as clap reads such a variable.
+fn json_by_environment() -> bool {
+    std::env::var_os("SPMD_JSON").is_some_and(|value| {
+        FalseyValueParser::new().parse_ref(&Cli::command(), None, &value).unwrap_or(false)
+    })
 }
 
 fn nested(matches: &ArgMatches) -> &ArgMatches {
@@ -204,6 +221,7 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> Error {
             what.hint(hint.unwrap_or_else(|| format!("one of {known}")))
         }
         ErrorKind::ValueValidation => {
+            let argument = origin_of_fault(&first(&argument), arguments);
             // Our own types have said what is wrong with it, and what to do.
             use std::error::Error as _;
             match error.source().and_then(|source| source.downcast_ref::<Error>()) {
@@ -230,6 +248,14 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> Error {
     Error::rejected(explained)
 }
 
+/// Names the variable an option's value came from, if it was not typed.
+fn origin_of_fault(flag: &str, arguments: &[OsString]) -> String {
+    let variable =
+        format!("SPMD_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
+    let typed = arguments.iter().any(|argument| argument.to_string_lossy().starts_with(flag));
+    if !typed && std::env::var_os(&variable).is_some() { variable } else { flag.to_owned() }
+}
+
 fn fail(error: &Error, reporter: Reporter, json: bool) -> ExitCode {
     reporter.error(error);
     if json {
@@ -247,6 +273,7 @@ fn run(command: RunCommand, matches: &ArgMatches) -> ExitCode {
         return plan(command, matches);
     }
     let RunCommand { options, talk } = command;
+    let options = layered(options, matches);
     let reporter = Reporter::new(talk.talk(), talk.color);
     match run_to_end(options, &talk, reporter, matches) {
         Ok(finished) => match conclude(&finished, &talk, reporter) {
@@ -258,6 +285,20 @@ fn run(command: RunCommand, matches: &ArgMatches) -> ExitCode {
         },
         Err(error) => fail(&error, reporter, talk.json),
     }
+}
+
+/// Lets the command line's word on what to compute stand alone, above that of the environment.
+///
+/// `--size` and `--input` are two ways to say one thing, which clap, laying one variable under one
+/// flag, does not know.
+fn layered(mut options: RunOptions, matches: &ArgMatches) -> RunOptions {
+    let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    match (typed("size"), typed("input")) {
+        (true, false) => options.input = None,
+        (false, true) => options.size = None,
+        (true, true) | (false, false) => {}
+    }
+    options
 }
 
 fn run_to_end(
@@ -314,15 +355,25 @@ fn attend(handle: &Handle, signals: &Signals, talk: &TalkOptions) -> Result<(), 
             let progress = handle.progress();
             let bar = bar.get_or_insert_with(|| new_bar(progress.total));
             bar.set_position(progress.done);
+            bar.set_message(pace(progress, began.elapsed()));
         }
     }
 }
 
+/// Says how fast the run goes, over all of it so far, and how long it will take at that.
+fn pace(progress: crate::run::Progress, elapsed: Duration) -> String {
+    let rate = progress.done as f64 / elapsed.as_secs_f64();
+    if progress.done == 0 {
+        return String::new();
+    }
+    let left = Duration::from_secs_f64(progress.total.saturating_sub(progress.done) as f64 / rate);
+    format!("{}items/s  {} left", report::scaled(rate), indicatif::HumanDuration(left))
+}
+
 fn new_bar(total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template(
-        "{bar:40} {percent:>3} %  {human_pos}/{human_len}  {per_sec}  {eta} left",
-    );
+    let style =
+        ProgressStyle::with_template("{bar:40} {percent:>3} %  {human_pos}/{human_len}  {msg}");
     if let Ok(style) = style {
         bar.set_style(style.progress_chars("=> "));
     }
@@ -346,6 +397,7 @@ fn conclude(finished: &Finished, talk: &TalkOptions, reporter: Reporter) -> Resu
 
 fn plan(command: RunCommand, matches: &ArgMatches) -> ExitCode {
     let RunCommand { options, talk } = command;
+    let options = layered(options, matches);
     let reporter = Reporter::new(talk.talk(), talk.color);
     let shown = Run::from_options(options).plan().and_then(|plan| {
         for warning in &plan.placement.warnings {

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{ByteOrder, DType};
+use crate::data::{ByteOrder, DType, Overflow};
+use crate::host::affinity::CpuSet;
 use crate::kernel::{Kernel, Params, Setting};
-use crate::options::Overflow;
 use crate::schedule::Partition;
 use crate::shm::Patience;
 
@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub(crate) result: ResultAt,
     pub(crate) mode: Mode,
     pub(crate) check: Option<Bounds>,
+    /// The CPUs an unpinned rank is to keep to, where `--cpus` named some.
+    pub(crate) cpus: Option<CpuSet>,
     pub(crate) spins: u32,
     pub(crate) yields: u32,
     pub(crate) warmup: u32,

@@ -20,7 +20,9 @@ mod job;
 pub mod kernel;
 #[path = "../kernels/mod.rs"]
 mod kernels;
+mod log;
 mod options;
+mod panics;
 mod placement;
 mod plan;
 mod record;
@@ -32,14 +34,14 @@ mod worker;
 
 use std::process::ExitCode;
 
-pub use data::{DType, InputSpec, OutputSpec, Scalar, Shape};
+pub use data::{DType, InputSpec, OutputSpec, Overflow, Scalar, Shape};
 pub use error::{Error, Exit, Explained};
 pub use host::affinity::CpuSet;
 pub use kernel::{
     Beyond, Block, Cost, Domain, Kernel, KernelError, Param, ParamKind, Params, Repeatable,
     Setting, Shown,
 };
-pub use options::{Bind, Count, KeyValue, Map, Overflow, Procs, RunOptions, Span, Verify, Wait};
+pub use options::{Bind, Count, KeyValue, Map, Procs, RunOptions, Span, Verify, Wait};
 pub use record::Record;
 pub use run::{Finished, Handle, Progress, Run};
 pub use schedule::{Chunk, Schedule, ScheduleKind};

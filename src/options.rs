@@ -9,10 +9,10 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{DType, InputSpec, OutputSpec, parse_count};
+use crate::data::{DType, InputSpec, OutputSpec, Overflow, parse_count};
 use crate::error::{Error, Explained};
 use crate::host::affinity::CpuSet;
 use crate::kernel::duration_ns;
@@ -101,7 +101,8 @@ pub struct RunOptions {
     pub dtype: Option<DType>,
     /// Overwrite the input array in shared memory with the results
     #[arg(
-        long, env = "SPMD_IN_PLACE", help_heading = "Work", num_args = 0..=1, require_equals = true,
+        long, env = "SPMD_IN_PLACE",
+        value_parser = BoolishValueParser::new(), help_heading = "Work", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_name = "BOOL"
     )]
     pub in_place: Option<bool>,
@@ -109,18 +110,31 @@ pub struct RunOptions {
     #[arg(long, value_name = "HOW", env = "SPMD_OVERFLOW", help_heading = "Work")]
     pub overflow: Option<Overflow>,
     /// Seed of random numbers
-    #[arg(long, value_name = "N", env = "SPMD_SEED", help_heading = "Work")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "SPMD_SEED",
+        help_heading = "Work",
+        allow_negative_numbers = true
+    )]
     pub seed: Option<u64>,
 
-    /// How indices are cut into chunks: static[,C] dynamic[,C] guided[,C]
-    #[arg(long, value_name = "KIND[,C]", env = "SPMD_SCHEDULE", help_heading = "Policy")]
+    /// How indices are cut into chunks: `static[,C]`, `dynamic[,C]`, `guided[,C]`
+    #[arg(
+        long,
+        value_name = "KIND[,C]",
+        env = "SPMD_SCHEDULE",
+        help_heading = "Policy",
+        help = "How indices are cut into chunks: static[,C] dynamic[,C] guided[,C]"
+    )]
     pub schedule: Option<Schedule>,
     /// Give up after this long: 30s, 5m, 1h
     #[arg(long, value_name = "TIME", env = "SPMD_TIMEOUT", help_heading = "Policy")]
     pub timeout: Option<Span>,
     /// Make warnings errors: oversubscription is refused
     #[arg(
-        long, env = "SPMD_STRICT", help_heading = "Policy", num_args = 0..=1, require_equals = true,
+        long, env = "SPMD_STRICT",
+        value_parser = BoolishValueParser::new(), help_heading = "Policy", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_name = "BOOL"
     )]
     pub strict: Option<bool>,
@@ -129,10 +143,22 @@ pub struct RunOptions {
     pub verify: Option<Verify>,
 
     /// Timed passes over the index space
-    #[arg(long, value_name = "N", env = "SPMD_REPEATS", help_heading = "Measure")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "SPMD_REPEATS",
+        help_heading = "Measure",
+        allow_negative_numbers = true
+    )]
     pub repeats: Option<NonZeroU32>,
     /// Passes before the timed ones
-    #[arg(long, value_name = "N", env = "SPMD_WARMUP", help_heading = "Measure")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "SPMD_WARMUP",
+        help_heading = "Measure",
+        allow_negative_numbers = true
+    )]
     pub warmup: Option<u32>,
 }
 
@@ -452,18 +478,6 @@ words! {
         Spin = "spin",
         /// Sleep at once.
         Block = "block",
-    }
-}
-
-words! {
-    /// What integer arithmetic does beyond its range.
-    Overflow {
-        /// Inputs whose result would overflow are refused before anything runs.
-        Error = "error",
-        /// Results wrap around, modulo 2^bits.
-        Wrap = "wrap",
-        /// Results stop at the ends of the type's range.
-        Saturate = "saturate",
     }
 }
 

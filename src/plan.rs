@@ -5,11 +5,11 @@
 
 use std::num::NonZeroU64;
 
-use crate::data::{DType, Input, InputSpec, OutputSpec, Shape, Source, npy_header};
+use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
 use crate::job::{Bounds, InputAt, Job, Mode, ResultAt};
 use crate::kernel::{Beyond, Catalog, Cost, Domain, Kernel, Params, Repeatable, Setting};
-use crate::options::{Bind, Map, Overflow, Procs, RunOptions, Verify, Wait};
+use crate::options::{Bind, Map, Procs, RunOptions, Verify, Wait};
 use crate::placement::{Crowding, Machine, Placement};
 use crate::schedule::{Partition, Schedule, ScheduleKind, preferred_chunk};
 use crate::shm::{Backing, Dims, Layout};
@@ -32,7 +32,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Resolves options, with `given` in place of an `--input` where a program passed values.
     pub(crate) fn new(
-        options: RunOptions,
+        mut options: RunOptions,
         given: Option<Input>,
         catalog: &Catalog,
     ) -> Result<Self, Error> {
@@ -64,7 +64,7 @@ impl Plan {
             ));
         }
 
-        let input = input(&options, given, kernel)?;
+        let input = input(&mut options, given, kernel)?;
         let (dtype, n) = (input.dtype, input.shape.elements());
         let overflow = options.overflow.unwrap_or(Overflow::Error);
         let seed = options.seed.unwrap_or(1);
@@ -100,6 +100,7 @@ impl Plan {
             result: result_at(options.output.as_ref(), dtype, &input.shape),
             mode: if options.in_place == Some(true) { Mode::InPlace } else { Mode::Apart },
             check,
+            cpus: options.cpus.clone(),
             spins,
             yields,
             warmup: options.warmup.unwrap_or(0),
@@ -155,8 +156,9 @@ impl Plan {
     }
 }
 
+/// Finds the input; where the kernel names it, so do the options from then on.
 fn input(
-    options: &RunOptions,
+    options: &mut RunOptions,
     given: Option<Input>,
     kernel: &'static dyn Kernel,
 ) -> Result<Input, Error> {
@@ -170,7 +172,9 @@ fn input(
         (None, None, Some(spec)) => Input::open(spec, wanted)?,
         (None, None, None) => {
             let spec = InputSpec::from_os(kernel.input().as_ref())?;
-            Input::open(&spec, Some(wanted.unwrap_or(preferred_type(kernel))))?
+            let input = Input::open(&spec, Some(wanted.unwrap_or(preferred_type(kernel))))?;
+            options.input = Some(spec);
+            input
         }
         _ => {
             return Err(Error::rejected(

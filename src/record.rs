@@ -195,6 +195,12 @@ pub(crate) fn resolved(plan: &crate::plan::Plan) -> Map<String, Value> {
     if !params.contains_key("input") {
         params.insert("input".to_owned(), plan.input.name.clone().into());
     }
+    for value in params.values_mut() {
+        // A reader of JSON may have no integers beyond 2^53.
+        if value.as_u64().is_some_and(|number| number > 1 << 53) {
+            *value = Value::String(value.to_string());
+        }
+    }
     let own: Map<String, Value> =
         plan.params.texts().map(|(name, text)| (name.to_owned(), text.into())).collect();
     params.insert("param".to_owned(), own.into());

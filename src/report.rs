@@ -17,7 +17,7 @@ use crate::run::Finished;
 use crate::{DType, Overflow};
 
 /// Results up to this many are shown whole.
-const WHOLE: u64 = 1000;
+const WHOLE: u64 = 100;
 /// Of more, so many at each end.
 const EDGE: u64 = 3;
 
@@ -157,7 +157,12 @@ impl Reporter {
         for (rank, pin) in plan.placement.pins.iter().enumerate() {
             let place = pin.and_then(|cpu| plan.placement.place(cpu));
             let intended = place.map_or_else(
-                || "any cpu".to_owned(),
+                || {
+                    plan.job
+                        .cpus
+                        .as_ref()
+                        .map_or("any cpu".to_owned(), |cpus| format!("cpus {cpus}"))
+                },
                 |place| {
                     format!(
                         "cpu {} (core {}, package {}, node {})",
@@ -185,9 +190,12 @@ impl Reporter {
 pub(crate) fn results(finished: &Finished) -> Result<(), Error> {
     let results = &finished.collected.results;
     let plan = &results.world().plan;
-    to_stdout(|out| match (&plan.options.output, plan.kernel.shown()) {
-        (Some(OutputSpec::Stdout), _) => results.write_lines(out),
-        (Some(_), _) => Ok(()),
+    let output = plan.options.output.as_ref();
+    if output.is_some_and(|output| *output != OutputSpec::Stdout) {
+        return Ok(()); // Nothing is for stdout, so it may be closed.
+    }
+    to_stdout(|out| match (output, plan.kernel.shown()) {
+        (Some(_), _) => results.write_lines(out),
         (None, Shown::Lines { line, last }) => {
             let shown = results.each_text(|input, result| writeln!(out, "{}", line(input, result)));
             shown.map_err(io::Error::other)??;
@@ -282,7 +290,11 @@ pub(crate) fn plan(plan: &Plan, origins: &dyn Fn(&str) -> String) -> String {
                 );
             }
         } else {
-            let _ = writeln!(text, "{:<40} # {}", format!("{name} = {value}"), origins(&name));
+            let mut origin = origins(&name);
+            if name == "procs" && plan.options.procs == Some(crate::Procs::Auto) {
+                let _ = write!(origin, ": {}", plan.placement.because);
+            }
+            let _ = writeln!(text, "{:<40} # {origin}", format!("{name} = {value}"));
         }
     }
     let partition = &plan.job.partition;
@@ -399,7 +411,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push('_');
         }
         text.push(digit);
@@ -420,7 +432,7 @@ fn time(seconds: f64) -> String {
 }
 
 /// Writes a rate with a decimal prefix, ready for its unit.
-fn scaled(rate: f64) -> String {
+pub(crate) fn scaled(rate: f64) -> String {
     let (value, prefix) = match rate {
         r if r < 1e3 => (r, ""),
         r if r < 1e6 => (r / 1e3, "k"),

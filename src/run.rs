@@ -5,14 +5,15 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use crate::data::{Input, InputSpec, OutputSpec, Scalar};
+use crate::data::{Input, InputSpec, OutputSpec, Overflow, Scalar};
 use crate::engine::{Cause, Collected, Orders, World};
 use crate::error::{Error, Explained};
 use crate::kernel::{Catalog, Kernel};
-use crate::options::{Count, KeyValue, Overflow, Procs, RunOptions, Span, Verify};
+use crate::options::{Count, KeyValue, Procs, RunOptions, Span, Verify};
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::schedule::Schedule;
+use crate::shm::{Attached, RankSlot};
 
 /// The kernels this process knows, set once by [`crate::init`] or [`crate::main`].
 static KERNELS: OnceLock<Catalog> = OnceLock::new();
@@ -142,9 +143,10 @@ impl Run {
         Plan::new(options, self.values, &catalog())
     }
 
-    /// Checks everything that can be checked, and starts the ranks.
+    /// Checks options and input, and lets the run begin.
     ///
-    /// Returns at once: the run goes on in processes of its own, watched by a thread.
+    /// Returns before the first rank exists: the run goes on in a thread and processes of its own,
+    /// and what they meet, [`Handle::wait`] returns.
     ///
     /// # Errors
     /// [`Error::Rejected`] and [`Error::KernelMissing`] for what the caller can mend,
@@ -164,7 +166,7 @@ impl Run {
 /// A run that is going on. Dropping it ends the run.
 #[derive(Debug)]
 pub struct Handle {
-    world: Arc<Watched>,
+    watched: Arc<Watched>,
     /// `None` once it has been waited for.
     thread: Option<JoinHandle<Result<Collected, Error>>>,
     ended: std::io::PipeReader,
@@ -174,13 +176,9 @@ pub struct Handle {
 #[derive(Debug)]
 struct Watched {
     orders: Orders,
-    progress: Progressing,
-}
-
-/// Where the ranks' progress is read: a mapping of its own, so that it outlives the run's.
-#[derive(Debug)]
-struct Progressing {
-    attached: Option<crate::shm::Attached>,
+    /// Where the ranks' progress is read, once there is a segment: a mapping of its own, so that it
+    /// outlives the run's.
+    segment: OnceLock<Attached>,
     total: u64,
 }
 
@@ -200,42 +198,47 @@ impl Handle {
         let total = plan.size().saturating_mul(plan.job.passes());
         let orders = Orders::new(limit).map_err(|e| spmd_failed("cannot make a pipe", e))?;
         let (ended, end) = std::io::pipe().map_err(|e| spmd_failed("cannot make a pipe", e))?;
-        let world = World::build(plan)?;
-        let attached = crate::shm::Attached::observe(world.segment.fd()).ok();
-        let watched = Arc::new(Watched { orders, progress: Progressing { attached, total } });
+        let watched = Arc::new(Watched { orders, segment: OnceLock::new(), total });
         let shared = Arc::clone(&watched);
         // Ranks die with the thread that started them, so that thread is the one that watches them
         // and ends only after them.
         let thread = thread::Builder::new()
             .name("spmd-watch".to_owned())
             .spawn(move || {
-                let collected = world.run(&shared.orders);
+                // Building the world may take as long as reading the input does.
+                let collected = World::build(plan).and_then(|world| {
+                    if let Ok(attached) = Attached::observe(world.segment.fd()) {
+                        let _ = shared.segment.set(attached); // Set here alone, so it was empty.
+                    }
+                    world.run(&shared.orders)
+                });
                 drop(end); // Seen as the end of the pipe by whoever polls it.
                 collected
             })
             .map_err(|e| spmd_failed("cannot start a thread", e))?;
-        Ok(Self { world: watched, thread: Some(thread), ended })
+        Ok(Self { watched, thread: Some(thread), ended })
     }
 
     /// Returns how far the run has come. Costs the ranks nothing.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let Progressing { attached, total } = &self.world.progress;
-        let done = attached.as_ref().map_or(0, |attached| {
-            attached.control().ranks().iter().map(crate::shm::RankSlot::done).sum()
-        });
-        Progress { done, total: *total }
+        let done = self
+            .watched
+            .segment
+            .get()
+            .map_or(0, |attached| attached.control().ranks().iter().map(RankSlot::done).sum());
+        Progress { done, total: self.watched.total }
     }
 
     /// Orders the run to stop; [`Handle::wait`] then returns [`Error::Interrupted`].
     ///
     /// Any number of calls, at any time; a run that has ended is not changed by it.
     pub fn cancel(&self) {
-        self.world.orders.stop(Cause::Cancelled);
+        self.watched.orders.stop(Cause::Cancelled);
     }
 
     pub(crate) fn signalled(&self, signal: i32) {
-        self.world.orders.stop(Cause::Signal(signal));
+        self.watched.orders.stop(Cause::Signal(signal));
     }
 
     /// Returns a descriptor that becomes readable when the run has ended.

@@ -207,6 +207,11 @@ impl Partition {
         self.n
     }
 
+    /// Returns the number of ranks it was made for.
+    pub(crate) fn procs(&self) -> u32 {
+        self.procs
+    }
+
     /// Returns the schedule with its chunk settled, as the record shows it.
     pub(crate) fn schedule(&self) -> Schedule {
         match self.rule {

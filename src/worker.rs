@@ -6,14 +6,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 
-use crate::arrays::{self, Arrays};
+use crate::arrays::{self, Arrays, InputFrom};
 use crate::host::map::{self, Access, Window};
 use crate::host::{affinity, clock, procs};
 use crate::job::{INPUT_FD, InputAt, Job, Mode, RESULT_FD, ResultAt, SEGMENT_FD};
 use crate::kernel::{Catalog, Context, Kernel, KernelError};
+use crate::panics::caught;
 use crate::schedule::Chunk;
 use crate::shm::{
     Abort, Aborted, Attached, Claimed, Control, Counter, Fault, Lease, NO_CPU, RankSlot, Relaxed,
@@ -51,6 +50,8 @@ pub(crate) fn enter_if_rank(tables: &[&[&'static dyn Kernel]]) {
 }
 
 fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
+    forget_mark();
+    crate::log::start_if_asked();
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
     let parent = number(mark.to_str()).ok_or_else(|| io::Error::other("SPMD_WORKER is no pid"))?;
     let rank = number(std::env::var(RANK).ok().as_deref())
@@ -62,20 +63,30 @@ fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
     let descriptors = Descriptors::take()?;
     procs::close_from(RESULT_FD as u32 + 1);
 
-    let len = std::fs::File::from(descriptors.segment.try_clone()?).metadata()?.len();
-    let attached = Attached::new(descriptors.segment.as_fd(), len)?;
+    let attached = Attached::new(descriptors.segment.as_fd())?;
     let control = attached.control();
     let slot = control
         .ranks()
         .get(rank as usize)
         .ok_or_else(|| io::Error::other("SPMD_RANK is beyond the world"))?;
-    slot.pid.store(std::process::id(), Release);
+    slot.set_stage(Stage::Attached);
+    slot.pid.store(std::process::id(), Release); // Pairs with Acquire in the supervisor [pid].
     let rank = Rank { number: rank, control, slot };
 
-    let end = rank.run(&attached, &descriptors, catalog).unwrap_or_else(|stop| rank.stop(stop));
+    // Kernels are called all over this, so a panic is most likely one's; either way it is told.
+    let run = caught(|| rank.run(&attached, &descriptors, catalog));
+    let run = run.unwrap_or_else(|said| Err(Stop::Fault(Fault::Panic, None, said)));
+    let end = run.unwrap_or_else(|stop| rank.stop(stop));
     rank.account();
     slot.set_stage(Stage::Done);
     Ok(end)
+}
+
+/// Removes the mark from the environment: a program that a kernel starts is not a rank.
+#[expect(unsafe_code, reason = "changes the environment")]
+fn forget_mark() {
+    // SAFETY: a rank's first act; no other thread exists that could read the environment.
+    unsafe { std::env::remove_var(MARK) };
 }
 
 /// What the launcher placed at fixed numbers. Input and result are `/dev/null`-like copies of the
@@ -147,27 +158,20 @@ impl Rank<'_> {
         descriptors: &Descriptors,
         catalog: &Catalog,
     ) -> Result<End, Stop> {
-        let wanted = self.slot.wanted();
-        if let Some(cpu) = wanted {
-            match affinity::pin(cpu) {
-                Ok(()) => self.slot.pinned.store(cpu, Relaxed), // Read after this rank has left.
-                Err(error) => tracing::debug!("rank {} runs unpinned: {error}", self.number),
-            }
-        }
-        self.slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed); // A figure.
-
         let job: Job = serde_json::from_slice(&self.control.job()).map_err(|error| {
             Stop::Fault(Fault::Internal, None, format!("the job cannot be read: {error}"))
         })?;
+        self.settle(&job);
         let fault = |error: crate::Error| Stop::Fault(Fault::Internal, None, error.to_string());
         let kernel = catalog.find(&job.kernel).map_err(fault)?;
         let params = job.resolve_params(kernel).map_err(fault)?;
+        self.agree(&job)?;
         let windows = Windows::map(&job, descriptors).map_err(machine("cannot map the arrays"))?;
         let (input, result) = windows.starts(&job, attached);
-        // SAFETY: both windows hold n elements, their lengths were checked when they were mapped,
-        // and they stay mapped to the end of this function.
+        // SAFETY: windows into files were mapped with n elements, those into the segment were compared
+        // with n in `agree`; all stay mapped to the end of this function.
         #[expect(unsafe_code, reason = "typed access to the windows")]
-        let mut arrays = unsafe { Arrays::new(&job, input, result) };
+        let mut arrays = unsafe { Arrays::new(&job, InputFrom::of(&job, input), result) };
         let counter = Counter::attach(self.control.header(), self.control.claims())
             .map_err(internal("cannot use the counter's lock"))?;
         self.slot.attached.store(clock::now_ns(), Relaxed); // Read after this rank has left.
@@ -176,12 +180,12 @@ impl Rank<'_> {
         let slice = job.partition.slice(self.number);
         self.touch(&job, &arrays, &slice)?;
         if let Some(bounds) = job.check
-            && let Some(index) = arrays.first_outside(slice.clone(), bounds)
+            && let Some(index) = arrays.first_outside(slice.clone(), bounds)?
         {
             self.control.header().offend(index);
         }
         if job.mode == Mode::InPlace {
-            arrays.initialise(slice.clone());
+            arrays.initialise(slice.clone())?;
         }
         self.slot.ready.store(clock::now_ns(), Relaxed); // Read after this rank has left.
         self.barrier(&job)?;
@@ -200,7 +204,7 @@ impl Rank<'_> {
                 }
                 if job.mode == Mode::InPlace {
                     self.slot.set_stage(Stage::Init);
-                    arrays.initialise(slice.clone());
+                    arrays.initialise(slice.clone())?;
                 }
                 self.barrier(&job)?;
             }
@@ -224,38 +228,97 @@ impl Rank<'_> {
                 };
                 tally.items += lease.chunk().end - lease.chunk().start;
                 tally.chunks += 1;
+                if pass == 0 {
+                    self.touch_elsewhere(&job, &arrays, &slice, &lease.chunk())?;
+                }
                 self.compute(&mut arrays, kernel, context, &job, lease, saved)?;
                 tally.busy += clock::now_ns() - claimed_at;
             }
             let arrived = clock::now_ns();
-            self.barrier(&job)?;
-            let end = clock::now_ns();
-            tally.wait += end - arrived;
-            self.record(&tally);
-            if self.number == 0
-                && let Some(timed) = pass.checked_sub(u64::from(job.warmup))
+            if let Some(timed) = pass.checked_sub(u64::from(job.warmup))
                 && let Some(sample) = self.control.samples().get(timed as usize)
             {
-                sample.store(end - begin, Relaxed); // Read after this rank has left.
+                // The slowest rank decides, from when the first one began.
+                sample.add(begin, arrived);
             }
+            self.barrier(&job)?;
+            tally.wait += clock::now_ns() - arrived;
+            self.record(&tally);
         }
         Ok(End::Done)
     }
 
-    /// Makes the pages of this rank's slice of the results present, by the rank that will most
-    /// likely write them: memory near its CPU, and no SIGBUS where the machine has no more.
+    /// Goes to the CPU, or the CPUs, this rank was given.
+    fn settle(&self, job: &Job) {
+        match (self.slot.wanted(), &job.cpus) {
+            (Some(cpu), _) => match affinity::pin(cpu) {
+                Ok(()) => self.slot.pinned.store(cpu, Relaxed), // Read after this rank has left.
+                Err(error) => tracing::debug!("rank {} runs unpinned: {error}", self.number),
+            },
+            (None, Some(cpus)) => {
+                if let Err(error) = affinity::confine(cpus) {
+                    tracing::debug!("rank {} may use any cpu: {error}", self.number);
+                }
+            }
+            (None, None) => {}
+        }
+        self.slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed); // A figure.
+    }
+
+    /// Checks that the segment was laid out for this job: both are bytes another process wrote.
+    fn agree(&self, job: &Job) -> Result<(), Stop> {
+        let dims = self.control.layout().dims;
+        let bytes = job.partition.size().checked_mul(job.dtype.size() as u64);
+        let source = if matches!(job.input, InputAt::Segment) { bytes } else { Some(0) };
+        let result = if job.result == ResultAt::Segment { bytes } else { Some(0) };
+        let saved = if job.mode == Mode::InPlace { arrays::BLOCK_BYTES as u64 } else { 0 };
+        let agree = dims.procs == job.partition.procs()
+            && dims.queues == job.partition.queues()
+            && Some(dims.source) == source
+            && Some(dims.result) == result
+            && dims.saved_block == saved
+            && self.number < dims.procs;
+        if agree {
+            Ok(())
+        } else {
+            let what = "the segment was laid out for another job";
+            Err(Stop::Fault(Fault::Internal, None, what.to_owned()))
+        }
+    }
+
+    /// Maps the pages of a chunk outside this rank's slice in one step.
+    ///
+    /// Another rank has made them, so there is room; but in this process each would cost a fault
+    /// of its own, which is several times the work on it.
+    fn touch_elsewhere(
+        &self,
+        job: &Job,
+        arrays: &Arrays<'_>,
+        slice: &Chunk,
+        chunk: &Chunk,
+    ) -> Result<(), Stop> {
+        const WORTH_A_CALL: u64 = 64 * 1024;
+        let bytes = (chunk.end - chunk.start) * job.dtype.size() as u64;
+        let inside = slice.start <= chunk.start && chunk.end <= slice.end;
+        if inside || bytes < WORTH_A_CALL { Ok(()) } else { self.touch(job, arrays, chunk) }
+    }
+
+    /// Makes the pages of a range of the results present: no SIGBUS where the machine has no more.
+    ///
+    /// Done slice by slice before the pass, so that under `static` memory is near the CPU that uses it.
     #[expect(unsafe_code, reason = "madvise on the result array")]
     fn touch(&self, job: &Job, arrays: &Arrays<'_>, slice: &Chunk) -> Result<(), Stop> {
         let bytes = usize::try_from((slice.end - slice.start) * job.dtype.size() as u64)
             .map_err(|e| internal("slice")(io::Error::other(e)))?;
         // SAFETY: the slice lies in the result array, one shared writable mapping.
-        unsafe { map::populate(arrays.result_at(slice.start), bytes) }.map_err(|error| {
+        let populated = unsafe { map::populate(arrays.result_at(slice.start), bytes) };
+        // Unsupported: the launcher has seen that too, and reserved everything itself.
+        populated.map(|_: map::Populated| ()).map_err(|error| {
             let why = "there is no room for the results";
             // EFAULT is what populating says where a store would have been a SIGBUS.
             let full = io::Error::from_raw_os_error(libc::ENOSPC);
             machine(why)(if error.raw_os_error() == Some(libc::EFAULT) { full } else { error })
-        })?;
-        Ok(())
+        })
     }
 
     /// Waits for all ranks.
@@ -276,7 +339,7 @@ impl Rank<'_> {
     ) -> Result<(), Stop> {
         let begin = clock::now_ns();
         if self.number == 0 {
-            guarded(|| kernel.serial(&context.setting))?;
+            kernel.serial(&context.setting)?;
             tally.busy += clock::now_ns() - begin;
         }
         let arrived = clock::now_ns();
@@ -303,14 +366,14 @@ impl Rank<'_> {
                 Mode::Apart => {
                     let result = arrays.result_at(block.start);
                     // SAFETY: the lease makes the block's results ours until it commits (I3).
-                    guarded(|| unsafe { arrays.compute(kernel, context, &block, result) })?;
+                    unsafe { arrays.compute(kernel, context, &block, result) }?;
                 }
                 Mode::InPlace => {
                     // SAFETY: as above; the saved block of this slot is ours as the slot is.
-                    guarded(|| unsafe {
+                    unsafe {
                         arrays
                             .compute_in_place(kernel, context, &block, saved, || lease.arm(number))
-                    })?;
+                    }?;
                     lease.disarm(number);
                 }
             }
@@ -351,29 +414,6 @@ impl Rank<'_> {
             self.control.barrier().abort();
         }
         End::Stopped
-    }
-}
-
-/// Calls into a kernel and turns a panic into a fault.
-fn guarded(call: impl FnOnce() -> Result<(), KernelError>) -> Result<(), Stop> {
-    static SAID: Mutex<Option<String>> = Mutex::new(None);
-    static HOOK: std::sync::Once = std::sync::Once::new();
-    HOOK.call_once(|| {
-        std::panic::set_hook(Box::new(|panic| {
-            let text = panic.payload_as_str().unwrap_or("a value that is no text");
-            let at = panic.location().map_or(String::new(), |at| format!(" at {at}"));
-            if let Ok(mut said) = SAID.lock() {
-                *said = Some(format!("{text}{at}"));
-            }
-        }));
-    });
-    // Whatever the kernel left half done is discarded with the run.
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(done) => Ok(done?),
-        Err(_) => {
-            let said = SAID.lock().ok().and_then(|mut said| said.take());
-            Err(Stop::Fault(Fault::Panic, None, said.unwrap_or_default()))
-        }
     }
 }
 

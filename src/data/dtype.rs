@@ -107,6 +107,9 @@ pub trait Scalar:
     /// Converts an index or another integer: wraps integers, rounds to nearest even for floats.
     fn from_i128(value: i128) -> Self;
 
+    /// As [`Scalar::from_i128`], many times faster.
+    fn from_i64(value: i64) -> Self;
+
     /// Returns the value as an integer; `None` for floating point.
     fn to_i128(self) -> Option<i128>;
 
@@ -142,6 +145,10 @@ macro_rules! integer {
             const DTYPE: DType = $dtype;
             #[inline]
             fn from_i128(value: i128) -> Self {
+                value as Self
+            }
+            #[inline]
+            fn from_i64(value: i64) -> Self {
                 value as Self
             }
             fn to_i128(self) -> Option<i128> {
@@ -183,6 +190,10 @@ macro_rules! float {
             const DTYPE: DType = $dtype;
             #[inline]
             fn from_i128(value: i128) -> Self {
+                value as Self
+            }
+            #[inline]
+            fn from_i64(value: i64) -> Self {
                 value as Self
             }
             fn to_i128(self) -> Option<i128> {

@@ -1,7 +1,8 @@
 //! What is done once every rank has left: audit, verification, output; and what the run was like.
 
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 
+use super::ranks::Ranks;
 use super::results::Results;
 use super::supervisor::Orders;
 use super::verify::{verify, with_arrays};
@@ -9,7 +10,7 @@ use super::world::World;
 use crate::data::{OutputSpec, Source, StagedFile, Stamp};
 use crate::error::{Error, Explained};
 use crate::host::clock;
-use crate::host::procs::{Child, Ended};
+use crate::host::procs::Child;
 use crate::plan;
 use crate::shm::{Incomplete, NO_CPU, Relaxed};
 
@@ -71,12 +72,10 @@ pub(crate) enum Pinned {
 /// Finishes a run whose ranks have all left.
 pub(super) fn collect(
     world: World,
-    children: &[Child],
-    ended: &[Ended],
+    ranks: &Ranks,
     spawned: u64,
     orders: &Orders,
 ) -> Result<Collected, Error> {
-    debug_assert_eq!(children.len(), ended.len());
     let window = world.result_window()?;
     let mut results = Results::new(world, window);
     offended(&results)?;
@@ -86,11 +85,12 @@ pub(super) fn collect(
     input_unchanged(results.world())?;
     orders.check()?;
     if let Some(staged) = results.world_mut().staged.take() {
-        write_text(&results, &staged)?;
+        write_text(&results, &staged, orders)?;
+        orders.check()?;
         staged.publish()?;
     }
     let done = clock::now_ns();
-    let ranks = reports(results.world(), children);
+    let ranks = reports(results.world(), &ranks.children);
     let times = times(results.world(), spawned, finishing, done);
     Ok(Collected { results, times, ranks })
 }
@@ -105,7 +105,7 @@ fn offended(results: &Results) -> Result<(), Error> {
     };
     let index = index.min(plan.size().saturating_sub(1)); // Another process wrote it.
     with_arrays(results, |arrays| {
-        let value = arrays.input_text(index);
+        let value = arrays.input_text(index).map_err(|error| Error::failed(error.message))?;
         Err(plan::outside(plan.kernel, plan.job.dtype, index, &value, domain))
     })
 }
@@ -138,6 +138,15 @@ fn audit(world: &World) -> Result<(), Error> {
     }
 }
 
+/// Returns the cause behind an error of the run, where that is known better than by who noticed: a
+/// rank whose input shrank cannot map it, or is killed by SIGBUS.
+pub(super) fn traced(world: &World, error: Error) -> Error {
+    match error {
+        Error::Failed(_) | Error::Refused(_) => input_unchanged(world).err().unwrap_or(error),
+        other => other,
+    }
+}
+
 /// Checks that a mapped input is the file it was when it was checked.
 fn input_unchanged(world: &World) -> Result<(), Error> {
     let name = &world.plan.input.name;
@@ -155,15 +164,18 @@ fn input_unchanged(world: &World) -> Result<(), Error> {
 }
 
 /// Writes results as text into an output file of such a format.
-fn write_text(results: &Results, staged: &StagedFile) -> Result<(), Error> {
-    let mut out = BufWriter::with_capacity(1 << 16, staged.file());
+fn write_text(results: &Results, staged: &StagedFile, orders: &Orders) -> Result<(), Error> {
+    let mut out = BufWriter::with_capacity(1 << 16, Attended { to: staged.file(), orders });
     let written = match &results.world().plan.options.output {
         Some(OutputSpec::Csv(_)) => results.write_csv(&mut out),
         Some(OutputSpec::Txt(_)) => results.write_lines(&mut out),
         // The ranks have written these into the file themselves.
         Some(OutputSpec::Npy(_) | OutputSpec::Bin(_) | OutputSpec::Stdout) | None => Ok(()),
     };
-    written.and_then(|()| out.flush()).map_err(|e| {
+    let written = written.and_then(|()| out.flush());
+    drop(out.into_parts()); // Without another attempt to write what is left.
+    orders.check()?;
+    written.map_err(|e| {
         let name =
             results.world().plan.options.output.as_ref().map_or(String::new(), ToString::to_string);
         Error::failed(
@@ -171,6 +183,23 @@ fn write_text(results: &Results, staged: &StagedFile) -> Result<(), Error> {
                 .hint("the old output, if there was one, is untouched"),
         )
     })
+}
+
+/// A writer that ends when the run is ordered to stop.
+struct Attended<'a, W> {
+    to: W,
+    orders: &'a Orders,
+}
+
+impl<W: Write> Write for Attended<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.orders.check().map_err(|error| io::Error::other(error.to_string()))?;
+        self.to.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 fn seconds(ns: u64) -> f64 {
@@ -191,7 +220,7 @@ fn times(world: &World, spawned: u64, finishing: u64, done: u64) -> Times {
         attach: seconds(attached - spawned),
         init: seconds(ready - attached),
         output: seconds(done.saturating_sub(finishing)),
-        passes: control.samples().iter().map(|ns| seconds(ns.load(Relaxed))).collect(),
+        passes: control.samples().iter().map(|pass| seconds(pass.length())).collect(),
     }
 }
 

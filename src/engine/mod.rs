@@ -7,6 +7,7 @@
 //! collect           audit, input unchanged, verification, output published
 //! ```
 
+mod blame;
 mod collect;
 mod ranks;
 mod results;
@@ -25,9 +26,11 @@ use crate::error::Error;
 impl World {
     /// Runs to the end. The calling thread owns the ranks: they die with it.
     pub(crate) fn run(self, orders: &Orders) -> Result<Collected, Error> {
-        let children = ranks::start(&self)?;
+        orders.check()?;
+        let mut ranks = ranks::start(&self)?;
         let spawned = crate::host::clock::now_ns();
-        let ended = supervisor::watch(&self, &children, orders)?;
-        collect::collect(self, &children, &ended, spawned, orders)
+        supervisor::watch(&self, &mut ranks, orders)
+            .map_err(|error| collect::traced(&self, error))?;
+        collect::collect(self, &ranks, spawned, orders)
     }
 }

@@ -3,12 +3,13 @@
 use std::ffi::{CString, OsString};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 
 use super::World;
 use crate::error::{Error, Explained};
 use crate::host::limits;
-use crate::host::procs::{self, Child};
+use crate::host::procs::{self, Child, Ended};
 use crate::worker;
 
 /// Libraries that start a thread per CPU unless told otherwise: N ranks would start N² of them.
@@ -23,13 +24,38 @@ const THREAD_COUNTS: [&str; 8] = [
     "RAYON_NUM_THREADS",
 ];
 
+/// The ranks of a world. Dropped before all have been seen to end, it kills and reaps the rest.
+#[derive(Debug)]
+pub(super) struct Ranks {
+    pub(super) children: Vec<Child>,
+    pub(super) ended: Vec<Option<Ended>>,
+}
+
+impl Drop for Ranks {
+    fn drop(&mut self) {
+        let left = || self.children.iter().zip(&self.ended).filter(|(_, ended)| ended.is_none());
+        for (child, _) in left() {
+            child.signal(libc::SIGKILL);
+        }
+        for (child, _) in left() {
+            // Bounded: a process that is stuck in the kernel must not hold up its launcher for ever.
+            for _ in 0..50 {
+                if child.reap().is_some() {
+                    break;
+                }
+                let _ = procs::poll(&[child.pidfd.as_fd()], 100); // Looks again either way.
+            }
+        }
+    }
+}
+
 /// Starts every rank of a world, or none.
-pub(super) fn start(world: &World) -> Result<Vec<Child>, Error> {
+pub(super) fn start(world: &World) -> Result<Ranks, Error> {
     let procs = world.plan.procs();
     enough_descriptors(procs)?;
     let common = environment(world);
     let descriptors = world.descriptors();
-    let mut children = Vec::with_capacity(procs as usize);
+    let mut ranks = Ranks { children: Vec::with_capacity(procs as usize), ended: Vec::new() };
     for (rank, pin) in (0..procs).zip(&world.plan.placement.pins) {
         let number = rank.to_string();
         let mut environment = common.clone();
@@ -38,28 +64,11 @@ pub(super) fn start(world: &World) -> Result<Vec<Child>, Error> {
             environment.extend(variable("SPMD_CPU", &cpu.to_string()));
         }
         let number = CString::new(number).unwrap_or_default();
-        match procs::spawn(procs::SELF, &[c"spmd-rank", &number], &environment, &descriptors) {
-            Ok(child) => children.push(child),
-            Err(error) => {
-                end(&children);
-                return Err(refused(rank, procs, &error));
-            }
-        }
+        let child = procs::spawn(procs::SELF, &[c"spmd-rank", &number], &environment, &descriptors);
+        ranks.children.push(child.map_err(|error| refused(rank, procs, &error))?);
+        ranks.ended.push(None);
     }
-    Ok(children)
-}
-
-/// Kills and reaps ranks that were started in vain.
-fn end(children: &[Child]) {
-    for child in children {
-        child.signal(libc::SIGKILL);
-    }
-    for child in children {
-        while child.reap().is_none() {
-            use std::os::fd::AsFd;
-            let _ = procs::poll(&[child.pidfd.as_fd()], 1000); // Looks again either way.
-        }
-    }
+    Ok(ranks)
 }
 
 fn refused(rank: u32, procs: u32, error: &io::Error) -> Error {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::verify::with_arrays;
-use super::world::{World, read};
+use super::world::World;
 use crate::arrays::text;
 use crate::data::{DType, Scalar, write_lines, write_rows};
 use crate::error::Error;
@@ -46,15 +46,32 @@ impl Results {
         self.world.plan.job.dtype
     }
 
-    /// Copies a range of results out.
+    /// Copies a range of results out, as far as there are any.
+    ///
+    /// # Panics
+    /// If `T` is not their type.
+    #[expect(unsafe_code, reason = "reads the result array")]
     pub(crate) fn copy<T: Scalar>(&self, range: std::ops::Range<u64>) -> Vec<T> {
-        let array = self.array();
-        range.take_while(|&index| index < self.len()).map(|index| read::<T>(array, index)).collect()
+        assert!(T::DTYPE == self.dtype(), "results are {}, not {}", self.dtype(), T::DTYPE);
+        let end = range.end.min(self.len());
+        let len = usize::try_from(end.saturating_sub(range.start)).unwrap_or(0);
+        let skip = usize::try_from(range.start).unwrap_or(usize::MAX);
+        let mut values = Vec::with_capacity(len);
+        if len > 0 {
+            let from = self.array().cast::<T>().wrapping_add(skip);
+            // SAFETY: `len` elements from there on lie in the array, aligned; every rank has left.
+            unsafe { std::ptr::copy_nonoverlapping(from, values.as_mut_ptr(), len) };
+            // SAFETY: that many were just written; any bytes are a value.
+            unsafe { values.set_len(len) };
+        }
+        values
     }
 
     /// Returns one result as text.
     pub(crate) fn text(&self, index: u64) -> String {
-        with_dtype!(self.dtype(), T => text(read::<T>(self.array(), index)))
+        with_dtype!(self.dtype(), T => {
+            self.copy::<T>(index..index + 1).first().map_or(String::new(), |&value| text(value))
+        })
     }
 
     /// Calls `show` with the text of each input and its result, in index order, until it fails.
@@ -63,7 +80,13 @@ impl Results {
         mut show: impl FnMut(&str, &str) -> Result<(), E>,
     ) -> Result<Result<(), E>, Error> {
         with_arrays(self, |arrays| {
-            Ok((0..self.len()).try_for_each(|at| show(&arrays.input_text(at), &self.text(at))))
+            for at in 0..self.len() {
+                let input = arrays.input_text(at).map_err(|error| Error::failed(error.message))?;
+                if let Err(error) = show(&input, &self.text(at)) {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
         })
     }
 

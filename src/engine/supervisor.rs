@@ -10,11 +10,15 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::World;
+use super::blame::{blame, finished, never_began};
+use super::ranks::Ranks;
 use super::signals;
 use crate::error::{Error, Explained};
-use crate::host::procs::{self, Child, Ended};
-use crate::shm::{Abort, Fault, Stage};
+use crate::host::procs::{self, Child};
+use crate::shm::{Abort, Stage};
 
+/// A rank that has not attached by then never will: its program does not know that it is one.
+const BEGIN_WITHIN: Duration = Duration::from_secs(10);
 /// After an abort, ranks stop by themselves between two blocks; this is for those that cannot.
 const TERM_AFTER: Duration = Duration::from_millis(250);
 /// And this for those that will not.
@@ -90,27 +94,30 @@ fn out_of_time(limit: Duration) -> Error {
     )
 }
 
-/// Waits until every rank has ended; returns how each did.
-pub(super) fn watch(
-    world: &World,
-    children: &[Child],
-    orders: &Orders,
-) -> Result<Vec<Ended>, Error> {
+/// Waits until every rank has ended.
+pub(super) fn watch(world: &World, ranks: &mut Ranks, orders: &Orders) -> Result<(), Error> {
     let control = world.segment.control();
-    let mut ended: Vec<Option<Ended>> = vec![None; children.len()];
     let mut failure: Option<Error> = None;
     let mut stopping: Option<Stopping> = None;
+    let mut begun_by = Some(Instant::now() + BEGIN_WITHIN);
     loop {
         let living: Vec<usize> =
-            (0..children.len()).filter(|&rank| ended[rank].is_none()).collect();
+            (0..ranks.children.len()).filter(|&rank| ranks.ended[rank].is_none()).collect();
         if living.is_empty() {
-            break;
+            return failure.map_or(Ok(()), Err);
         }
         let now = Instant::now();
-        if failure.is_none()
-            && let Err(error) = orders.check()
-        {
-            failure = Some(error);
+        if failure.is_none() {
+            failure = orders.check().err();
+        }
+        if failure.is_none() && begun_by.is_some_and(|by| now >= by) {
+            begun_by = None;
+            let late: Vec<usize> = living
+                .iter()
+                .copied()
+                .filter(|&rank| control.ranks()[rank].stage() == Stage::Starting)
+                .collect();
+            failure = (!late.is_empty()).then(|| never_began(&late));
         }
         if failure.is_some() {
             let stopping = stopping.get_or_insert_with(|| {
@@ -118,33 +125,30 @@ pub(super) fn watch(
                 control.barrier().abort();
                 Stopping { since: now, sent: Sent::Nothing }
             });
-            stopping.escalate(now, living.iter().map(|&rank| &children[rank]));
+            stopping.escalate(now, living.iter().map(|&rank| &ranks.children[rank]));
             if now - stopping.since > GIVE_UP_AFTER {
-                return Err(stuck(&living, children, failure));
+                return failure.map_or(Ok(()), |error| Err(stuck(&living, ranks, &error)));
             }
         }
         let mut descriptors: Vec<BorrowedFd<'_>> =
-            living.iter().map(|&rank| children[rank].pidfd.as_fd()).collect();
+            living.iter().map(|&rank| ranks.children[rank].pidfd.as_fd()).collect();
         if stopping.is_none() {
             descriptors.push(orders.bell.as_fd());
         }
+        let due = orders.deadline.map(|(at, _)| at).into_iter().chain(begun_by).min();
         let timeout = match &stopping {
             Some(stopping) => stopping.next(now),
-            None => orders.deadline.map(|(at, _)| at.saturating_duration_since(now)),
+            None => due.map(|at| at.saturating_duration_since(now)),
         };
         let ready = procs::poll(&descriptors, milliseconds(timeout))
             .map_err(|e| Error::refused(format!("cannot watch the ranks: {e}")))?;
         for (&rank, _) in living.iter().zip(&ready).filter(|(_, ready)| **ready) {
-            let Some(end) = children[rank].reap() else { continue };
-            ended[rank] = Some(end);
+            let Some(end) = ranks.children[rank].reap() else { continue };
+            ranks.ended[rank] = Some(end);
             if failure.is_none() && !finished(world, rank, end) {
-                failure = Some(blame(world, rank, children[rank].pid, end));
+                failure = Some(blame(world, rank, ranks.children[rank].pid, end));
             }
         }
-    }
-    match failure {
-        Some(error) => Err(error),
-        None => Ok(ended.into_iter().map(|end| end.unwrap_or(Ended::Unknown)).collect()),
     }
 }
 
@@ -191,71 +195,13 @@ fn milliseconds(timeout: Option<Duration>) -> i32 {
     timeout.map_or(-1, |left| i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX))
 }
 
-/// Says whether a rank ended because its work was done.
-fn finished(world: &World, rank: usize, end: Ended) -> bool {
-    let stage = world.segment.control().ranks()[rank].stage();
-    // A kernel that calls exit(0) has not finished, whatever its status says.
-    matches!(end, Ended::Exited(0) | Ended::Unknown) && stage == Stage::Done
-}
-
-/// Finds out why the run failed when `rank` ended as it did.
-fn blame(world: &World, rank: usize, pid: i32, end: Ended) -> Error {
-    let control = world.segment.control();
-    let kernel = world.plan.kernel.name();
-    // A rank that found a fault has written it down and stopped the others; any of them may have
-    // ended first.
-    let reported = control
-        .ranks()
-        .iter()
-        .enumerate()
-        .find_map(|(rank, slot)| slot.reported().map(|report| (rank, slot, report)));
-    if let Some((rank, slot, (fault, index, text))) = reported {
-        let pid = slot.pid.load(crate::shm::Acquire); // Pairs with Release in `worker::live`.
-        let who = format!("rank {rank} (pid {pid})");
-        let chunk = u32::try_from(rank)
-            .ok()
-            .and_then(|rank| control.claims().current(&world.plan.job.partition, rank))
-            .map_or(String::new(), |chunk| format!(", chunk {}..{}", chunk.start, chunk.end));
-        return match fault {
-            Fault::Kernel => {
-                let at = index.map_or(String::new(), |index| format!(" at index {index}"));
-                Error::failed(format!("kernel `{kernel}` failed{at} on {who}: {text}"))
-            }
-            Fault::Panic => {
-                Error::failed(format!("kernel `{kernel}` panicked on {who}{chunk}: {text}"))
-            }
-            Fault::Machine => Error::refused(
-                Explained::new(format!("{who}: {text}"))
-                    .hint("more room in /dev/shm or memory, --backing memfd, or a smaller problem"),
-            ),
-            Fault::None | Fault::Internal => Error::refused(format!("{who}: {text}")),
-        };
+/// Adds to why the run ended that some of its processes did not.
+fn stuck(living: &[usize], ranks: &Ranks, failure: &Error) -> Error {
+    let pids: Vec<String> =
+        living.iter().map(|&rank| ranks.children[rank].pid.to_string()).collect();
+    let what = format!("{failure}; processes {} do not end, not even by SIGKILL", pids.join(", "));
+    match failure {
+        Error::TimedOut(_) => Error::TimedOut(what.into()),
+        _ => Error::refused(what),
     }
-    let slot = &control.ranks()[rank];
-    let stage = slot.stage();
-    let cpu = slot.cpu.load(crate::shm::Relaxed); // For the message.
-    let cpu = if cpu == crate::shm::NO_CPU { String::new() } else { format!(", cpu {cpu}") };
-    let chunk = u32::try_from(rank)
-        .ok()
-        .and_then(|rank| control.claims().current(&world.plan.job.partition, rank))
-        .map_or(String::new(), |chunk| format!(", chunk {}..{}", chunk.start, chunk.end));
-    let how = match end {
-        Ended::Killed(signal) => format!("was killed by {}", signals::name(signal)),
-        Ended::Exited(status) => format!("exited with status {status}"),
-        Ended::Unknown => "ended".to_owned(),
-    };
-    let what = format!("rank {rank} (pid {pid}{cpu}) {how} while {}{chunk}", stage.name());
-    if stage == Stage::Starting {
-        Error::refused(Explained::new(what).hint(
-            "a program that starts runs must call `spmd::init` or `spmd::main` first thing in its main",
-        ))
-    } else {
-        Error::failed(Explained::new(what).hint("no output was written"))
-    }
-}
-
-fn stuck(living: &[usize], children: &[Child], failure: Option<Error>) -> Error {
-    let pids: Vec<String> = living.iter().map(|&rank| children[rank].pid.to_string()).collect();
-    let why = failure.map_or(String::new(), |error| format!("; the run ended because: {error}"));
-    Error::refused(format!("processes {} do not end, not even by SIGKILL{why}", pids.join(", ")))
 }

@@ -1,16 +1,15 @@
 //! Verification: a serial recomputation, compared bit for bit.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
+use super::collect::traced;
 use super::results::Results;
 use super::supervisor::Orders;
-use crate::arrays::{Arrays, BLOCK_BYTES, text};
-use crate::data::Scalar;
+use crate::arrays::{Arrays, BLOCK_BYTES, InputFrom, text};
+use crate::data::{Scalar, Source};
 use crate::error::{Error, Explained};
-use crate::host::map::Window;
 use crate::job::InputAt;
 use crate::kernel::Context;
 use crate::options::Verify;
+use crate::panics::caught;
 use crate::schedule::Chunk;
 use crate::with_dtype;
 
@@ -45,15 +44,17 @@ pub(super) fn with_arrays<R>(
     use_arrays: impl FnOnce(&mut Arrays<'_>) -> Result<R, Error>,
 ) -> Result<R, Error> {
     let world = results.world();
-    let window = world.input_window()?;
-    let input = match world.plan.job.input {
-        InputAt::File { .. } => window.as_ref().map_or(std::ptr::null_mut(), Window::as_ptr),
-        InputAt::Segment | InputAt::Index { .. } => world.segment.source(),
+    let input = match (&world.plan.input.source, world.plan.job.input) {
+        // Read, not mapped: a file that shrinks meanwhile must not end the launcher, whose process
+        // may be anybody's, by SIGBUS.
+        (Source::File { file, .. }, InputAt::File { offset, order }) => {
+            InputFrom::File { file, offset, order }
+        }
+        _ => InputFrom::of(&world.plan.job, world.segment.source().cast_const()),
     };
-    // SAFETY: the input is n elements, mapped until this function returns; results are not written
-    // through this view.
-    let mut arrays =
-        unsafe { Arrays::new(&world.plan.job, input.cast_const(), results.array().cast_mut()) };
+    // SAFETY: an input in the segment is n elements, mapped until this function returns; results are
+    // not written through this view.
+    let mut arrays = unsafe { Arrays::new(&world.plan.job, input, results.array().cast_mut()) };
     use_arrays(&mut arrays)
 }
 
@@ -69,12 +70,15 @@ fn compare(results: &Results, arrays: &mut Arrays<'_>, block: &Chunk) -> Result<
         let buffer = expected.as_mut_ptr().cast();
         // SAFETY: the buffer has the block's length, and is this function's alone.
         let run = || unsafe { arrays.compute(plan.kernel, context, block, buffer) };
-        match catch_unwind(AssertUnwindSafe(run)) {
+        match caught(run) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                return Err(Error::failed(format!("verification could not recompute: {}", error.message)));
+                let what = format!("verification could not recompute: {}", error.message);
+                return Err(traced(results.world(), Error::failed(what)));
             }
-            Err(_) => return Err(Error::failed("the kernel panicked during verification")),
+            Err(said) => {
+                return Err(Error::failed(format!("the kernel panicked during verification: {said}")));
+            }
         }
         let differs = found.iter().zip(&expected).position(|(a, b)| !a.same_bits(*b));
         match differs {

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
-use crate::data::{OutputSpec, Scalar, Source, StagedFile, npy_header};
+use crate::data::{OutputSpec, Source, StagedFile, npy_header};
 use crate::error::Error;
 use crate::host::clock;
 use crate::host::map::{Access, Window};
@@ -67,18 +67,6 @@ impl World {
             .map(Some)
             .map_err(|e| Error::failed(format!("cannot map the output: {e}")))
     }
-
-    /// Maps the input file for reading, if the input is one.
-    pub(super) fn input_window(&self) -> Result<Option<Window>, Error> {
-        let Source::File { file, offset, .. } = &self.plan.input.source else { return Ok(None) };
-        let span =
-            usize::try_from(*offset).ok().zip(usize::try_from(self.plan.result_bytes()).ok());
-        let (offset, bytes) =
-            span.ok_or_else(|| Error::refused("the input is larger than an address space"))?;
-        Window::new(file.as_fd(), offset, bytes, Access::Read)
-            .map(Some)
-            .map_err(|e| Error::failed(format!("cannot map input `{}`: {e}", self.plan.input.name)))
-    }
 }
 
 /// Prepares the output file, so that whatever can be refused about it is refused now.
@@ -132,12 +120,4 @@ fn filled(count: u64, plan: &Plan) -> Result<(), Error> {
             plan.size()
         )))
     }
-}
-
-/// Reads one result as `T`.
-#[expect(unsafe_code, reason = "reads the result array")]
-pub(super) fn read<T: Scalar>(array: *const u8, index: u64) -> T {
-    let at = array.cast::<T>().wrapping_add(usize::try_from(index).unwrap_or(usize::MAX));
-    // SAFETY: callers pass an index below n and an array of n elements; any bytes are a value.
-    unsafe { at.read_unaligned() }
 }

@@ -137,6 +137,19 @@ pub(crate) fn pin(cpu: u32) -> Result<(), PinFault> {
     }
 }
 
+/// Lets the calling thread run on these CPUs and no others.
+#[expect(unsafe_code, reason = "sched_setaffinity with a mask larger than libc's type")]
+pub(crate) fn confine(cpus: &CpuSet) -> io::Result<()> {
+    let words = cpus.iter().max().map_or(0, |most| most as usize / 64 + 1);
+    let mut mask = vec![0_u64; words];
+    for cpu in cpus.iter() {
+        mask[cpu as usize / 64] |= 1 << (cpu % 64);
+    }
+    // SAFETY: `mask` is that many readable bytes, aligned for the kernel's unsigned long.
+    let done = unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, words * 8, mask.as_ptr()) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Reads the calling thread's mask with as many bits as this kernel has.
 #[expect(unsafe_code, reason = "sched_getaffinity with a mask larger than libc's type")]
 fn mask() -> io::Result<CpuSet> {
@@ -200,6 +213,17 @@ mod tests {
         for cpu in [1023, 1024, 1_000_000] {
             std::thread::spawn(move || assert!(pin(cpu).is_err())).join().unwrap();
         }
+    }
+
+    #[test]
+    fn a_thread_confined_to_cpus_may_run_on_those_alone() {
+        std::thread::spawn(|| {
+            let one: CpuSet = allowed().unwrap().iter().take(1).collect();
+            confine(&one).unwrap();
+            assert_eq!(mask().unwrap(), one);
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! anybody as `&[u8]`. Lengths are compared with the file's own, because a mapping longer than its
 //! file is accepted and then kills whoever touches the end.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -36,8 +36,7 @@ impl Window {
         if len == 0 {
             return Ok(Self { map: None }); // mmap refuses length 0.
         }
-        let file = File::from(fd.try_clone_to_owned()?);
-        let (need, size) = ((offset as u64).saturating_add(len as u64), file.metadata()?.len());
+        let (need, size) = ((offset as u64).saturating_add(len as u64), file_len(fd)?);
         if need > size {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
@@ -47,8 +46,8 @@ impl Window {
         let mut options = MmapOptions::new();
         options.offset(offset as u64).len(len);
         let map = match access {
-            Access::Read => options.map_raw_read_only(file.as_raw_fd())?,
-            Access::Write => options.map_raw(file.as_raw_fd())?,
+            Access::Read => options.map_raw_read_only(fd.as_raw_fd())?,
+            Access::Write => options.map_raw(fd.as_raw_fd())?,
         };
         Ok(Self { map: Some(map) })
     }
@@ -58,18 +57,25 @@ impl Window {
         Self { map: None }
     }
 
-    /// Maps a whole segment.
-    pub(crate) fn whole(file: &File, access: Access) -> io::Result<Self> {
-        let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        Self::new(file.as_fd(), 0, len, access)
-    }
-
     /// Returns the address of the first byte; dangling, and aligned, if the window is empty.
     pub(crate) fn as_ptr(&self) -> *mut u8 {
         self.map
             .as_ref()
-            .map_or(std::ptr::without_provenance_mut(4096), |map| map.as_ptr().cast_mut())
+            .map_or(std::ptr::without_provenance_mut(1 << 16), |map| map.as_ptr().cast_mut())
     }
+}
+
+/// Returns the length of an open file.
+#[expect(unsafe_code, reason = "fstat on a descriptor that is only borrowed")]
+pub(crate) fn file_len(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut stat = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: writable memory of its type.
+    if unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: zeroed, then filled in.
+    let stat = unsafe { stat.assume_init() };
+    u64::try_from(stat.st_size).map_err(io::Error::other)
 }
 
 /// What came of asking for pages ahead of their first use.
@@ -81,6 +87,13 @@ pub(crate) enum Populated {
     Unsupported,
 }
 
+/// Returns the size of this machine's pages.
+#[expect(unsafe_code, reason = "sysconf")]
+fn page_size() -> usize {
+    // SAFETY: no memory is involved.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
 /// Makes the pages of `len` bytes at `at` present and writable: the first touch, by this process.
 ///
 /// An error says that the machine has no memory, or no room in `/dev/shm` or on the disk, for
@@ -90,11 +103,10 @@ pub(crate) enum Populated {
 /// The bytes must lie in one shared, writable mapping of this process.
 #[expect(unsafe_code, reason = "madvise")]
 pub(crate) unsafe fn populate(at: *mut u8, len: usize) -> io::Result<Populated> {
-    const PAGE: usize = 4096;
     if len == 0 {
         return Ok(Populated::Yes);
     }
-    let offset = at.addr() % PAGE;
+    let offset = at.addr() % page_size();
     loop {
         // SAFETY: the caller's promise; rounding down stays in the mapping, which begins on a page.
         let done = unsafe {

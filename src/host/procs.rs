@@ -70,19 +70,28 @@ fn describe(
     attributes: *mut libc::posix_spawnattr_t,
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
-    // SAFETY: `actions` is initialised; the path is a C string that outlives the call.
-    check(unsafe {
-        libc::posix_spawn_file_actions_addopen(actions, 0, c"/dev/null".as_ptr(), libc::O_RDONLY, 0)
-    })?;
-    // SAFETY: `actions` is initialised.
-    check(unsafe { libc::posix_spawn_file_actions_adddup2(actions, 2, 1) })?;
-    // Two steps, because a source may itself be numbered like another one's target: first to
-    // numbers above all of them, then down. The high copies go with the rank's `close_from`.
+    // First to numbers above all of them, then down: a source may itself be numbered like another
+    // one's target, or like the streams replaced between. The high copies go with the rank's
+    // `close_from`.
     let above = descriptors.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0).max(16) + 1;
     for (fd, number) in descriptors.iter().zip(above..) {
         // SAFETY: `actions` is initialised. dup2 clears close-on-exec on the copy.
         check(unsafe { libc::posix_spawn_file_actions_adddup2(actions, fd.as_raw_fd(), number) })?;
     }
+    let null = |number, flags| {
+        // SAFETY: `actions` is initialised; the path is a C string that outlives the call.
+        check(unsafe {
+            let path = c"/dev/null".as_ptr();
+            libc::posix_spawn_file_actions_addopen(actions, number, path, flags, 0)
+        })
+    };
+    null(0, libc::O_RDONLY)?;
+    // SAFETY: asks about a number; no memory is involved.
+    if unsafe { libc::fcntl(2, libc::F_GETFD) } < 0 {
+        null(2, libc::O_WRONLY)?; // A host may have closed it.
+    }
+    // SAFETY: `actions` is initialised.
+    check(unsafe { libc::posix_spawn_file_actions_adddup2(actions, 2, 1) })?;
     for (number, target) in (above..).zip(3..).take(descriptors.len()) {
         // SAFETY: as above.
         check(unsafe { libc::posix_spawn_file_actions_adddup2(actions, number, target) })?;
@@ -251,10 +260,17 @@ pub(crate) fn usage() -> Usage {
     unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
     // SAFETY: zeroed above.
     let usage = unsafe { usage.assume_init() };
-    Usage {
-        max_rss_bytes: usage.ru_maxrss.unsigned_abs() * 1024,
-        involuntary_switches: usage.ru_nivcsw.unsigned_abs(),
-    }
+    Usage { max_rss_bytes: peak_rss(), involuntary_switches: usage.ru_nivcsw.unsigned_abs() }
+}
+
+/// Returns this program's peak of resident memory.
+///
+/// Not `ru_maxrss`: that begins with the peak of whoever called exec, here the launcher's.
+fn peak_rss() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 /// Sets the limit on core dumps to zero: a crash must not take minutes to become a death.

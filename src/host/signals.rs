@@ -80,6 +80,14 @@ pub(crate) fn ignore_file_size_limit() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
+fn ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: asks only; writable memory of its type.
+    unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: zeroed, perhaps filled in since: valid either way.
+    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
 fn empty() -> libc::sigset_t {
     let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: writable memory of its type.
@@ -88,9 +96,13 @@ fn empty() -> libc::sigset_t {
     unsafe { set.assume_init() }
 }
 
+/// Returns the signals of [`ENDING`] that are not ignored.
+///
+/// `nohup`, and a shell's `&`, say by an ignored signal that it shall not end the program; blocked, it
+/// would reach our descriptor all the same.
 fn ending() -> libc::sigset_t {
     let mut set = empty();
-    for signal in ENDING {
+    for signal in ENDING.into_iter().filter(|&signal| !ignored(signal)) {
         // SAFETY: an initialised set.
         unsafe { libc::sigaddset(&raw mut set, signal) };
     }

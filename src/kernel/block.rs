@@ -4,8 +4,7 @@
 use std::marker::PhantomData;
 
 use super::Params;
-use crate::data::{DType, Scalar};
-use crate::options::Overflow;
+use crate::data::{DType, Overflow, Scalar};
 
 /// The problem a kernel is part of: the same for every block of a run.
 #[derive(Clone, Copy, Debug)]

@@ -142,7 +142,7 @@ impl Barrier {
     fn set_bit(&self, rank: u32, procs: u32) -> bool {
         let mine = 1_u64 << (rank % GROUP);
         let all = group_mask(rank / GROUP, procs);
-        // AcqRel, pairs with Acquire in `complete` [arrive].
+        // AcqRel, pairs with Acquire in `complete` [arrive]; before the fence there [groups].
         let before = self.arrived[(rank / GROUP) as usize].fetch_or(mine, AcqRel);
         before != all && before | mine == all
     }

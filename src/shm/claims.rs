@@ -34,7 +34,7 @@
 //! to the chunk its lease names. Chunks of a queue owned by one rank (`static`) use that rank's slot
 //! and no other: a lease does not say of which queue its ticket is. Chunks of the shared queue use any.
 
-use super::sync::{Acquire, AtomicU64, Relaxed, Release};
+use super::sync::{Acquire, AtomicU64, Relaxed, Release, fence};
 use crate::schedule::{Chunk, Partition, Ticket};
 
 const SLOT_BITS: u32 = 64 - Ticket::BITS;
@@ -254,12 +254,17 @@ impl Lease<'_> {
     pub(crate) fn arm(&self, block: u64) {
         // Release: the copy comes before the claim that it is complete.
         self.slot.undo.store(block << 2 | 1, Release);
+        // Release: that claim comes before the first overwrite. (A store's own Release orders only
+        // what is before it; a death leaves a prefix in machine order, so the compiler must keep it.)
+        fence(Release);
     }
 
     /// Records that all blocks up to and including `block` are final; the saved block may be reused.
     pub(crate) fn disarm(&self, block: u64) {
         // Release: the results come before the claim that they are final.
         self.slot.undo.store((block + 1) << 2 | 2, Release);
+        // Release: that claim comes before the saved block is used again.
+        fence(Release);
     }
 
     /// Returns the undo word: zero from the claim until this lease arms it.

@@ -7,10 +7,9 @@ use std::os::fd::BorrowedFd;
 
 use super::barrier::Barrier;
 use super::claims::{Claims, LeaseSlot, Tail};
-use super::header::{AttachError, Header, RankSlot};
+use super::header::{AttachError, Header, PassTime, RankSlot};
 use super::layout::{Layout, Span};
-use super::sync::AtomicU64;
-use crate::host::map::{Access, Window};
+use crate::host::map::{Access, Window, file_len};
 
 /// Typed access to the bookkeeping of a mapped segment.
 ///
@@ -68,8 +67,8 @@ impl<'a> Control<'a> {
         self.array(self.layout.ranks)
     }
 
-    /// Returns the times of the passes, in nanoseconds.
-    pub(crate) fn samples(&self) -> &'a [AtomicU64] {
+    /// Returns the times of the timed passes.
+    pub(crate) fn samples(&self) -> &'a [PassTime] {
         self.array(self.layout.samples)
     }
 
@@ -108,17 +107,15 @@ pub(crate) struct Attached {
 
 impl Attached {
     /// Maps a segment and checks that it is one this build understands.
-    pub(crate) fn new(segment: BorrowedFd<'_>, mapped: u64) -> io::Result<Self> {
-        Self::map(segment, mapped, &|span, access| {
-            Window::new(segment, span.offset, span.len, access)
-        })
+    pub(crate) fn new(segment: BorrowedFd<'_>) -> io::Result<Self> {
+        Self::map(segment, &|span, access| Window::new(segment, span.offset, span.len, access))
     }
 
     fn map(
         segment: BorrowedFd<'_>,
-        mapped: u64,
         window: &dyn Fn(Span, Access) -> io::Result<Window>,
     ) -> io::Result<Self> {
+        let mapped = file_len(segment)?;
         let first = Window::new(segment, 0, size_of::<Header>(), Access::Read)?;
         // SAFETY: a mapped, page-aligned header; any bytes are valid (I1), and they are checked
         // before anything follows from them (I4).
@@ -139,8 +136,7 @@ impl Attached {
 
     /// Maps only the bookkeeping of a segment, to watch it.
     pub(crate) fn observe(segment: BorrowedFd<'_>) -> io::Result<Self> {
-        let len = std::fs::File::from(segment.try_clone_to_owned()?).metadata()?.len();
-        Self::map(segment, len, &|_, _| Ok(Window::none()))
+        Self::map(segment, &|_, _| Ok(Window::none()))
     }
 
     pub(crate) fn control(&self) -> Control<'_> {

@@ -261,6 +261,30 @@ impl Fault {
     }
 }
 
+/// When one pass began and ended, over all ranks, by CLOCK_MONOTONIC. Zero before the pass.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct PassTime {
+    /// The complement of the earliest begin, so that a maximum of zeroes is a minimum.
+    begin: AtomicU64,
+    /// When the last rank was done with its work.
+    end: AtomicU64,
+}
+
+impl PassTime {
+    /// Adds when one rank began and was done.
+    pub(crate) fn add(&self, begin: u64, end: u64) {
+        self.begin.fetch_max(!begin, Relaxed); // Read after all ranks have left.
+        self.end.fetch_max(end, Relaxed); // Read after all ranks have left.
+    }
+
+    /// Returns the nanoseconds from the earliest begin to the latest end.
+    pub(crate) fn length(&self) -> u64 {
+        // Relaxed: all ranks have left.
+        self.end.load(Relaxed).saturating_sub(!self.begin.load(Relaxed))
+    }
+}
+
 const MESSAGE_WORDS: usize = 30;
 /// `cpu` and `pinned` when there is none.
 pub(crate) const NO_CPU: u32 = u32::MAX;

@@ -5,7 +5,7 @@
 
 use super::barrier::Barrier;
 use super::claims::{LeaseSlot, Tail};
-use super::header::{Header, RankSlot};
+use super::header::{Header, PassTime, RankSlot};
 
 /// What decides a layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,8 @@ pub(crate) struct Layout {
     pub(crate) total: usize,
 }
 
-const PAGE: usize = 4096;
+/// Regions that ranks map by themselves begin on multiples of this: of any page size in use.
+const PAGE: usize = 1 << 16;
 
 impl Layout {
     /// Lays out a segment; `None` if a size overflows, or a number is out of its range.
@@ -81,7 +82,8 @@ impl Layout {
         let tails = place((dims.queues as usize).checked_mul(size_of::<Tail>())?, 128)?;
         let slots = place(procs.checked_mul(size_of::<LeaseSlot>())?, 128)?;
         let ranks = place(procs.checked_mul(size_of::<RankSlot>())?, 128)?;
-        let samples = place(usize::try_from(dims.samples).ok()?.checked_mul(8)?, 128)?;
+        let samples =
+            place(usize::try_from(dims.samples).ok()?.checked_mul(size_of::<PassTime>())?, 128)?;
         let job = place(usize::try_from(dims.job).ok()?, 128)?;
         let control = place(0, PAGE)?.offset;
         let saved = place(usize::try_from(dims.saved_block).ok()?.checked_mul(procs)?, PAGE)?;

@@ -13,6 +13,11 @@
 //! - **I5** The launcher takes no lock a rank takes and waits at no barrier.
 //! - **I6** Who owns a chunk is decided by one store to one word.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "atomics are for this module alone; within it they come from `sync`"
+)]
+
 mod barrier;
 mod claims;
 mod control;
@@ -23,6 +28,7 @@ mod lock;
 #[cfg(all(test, spmd_loom))]
 mod loom_tests;
 mod segment;
+mod sweep;
 mod sync;
 
 pub(crate) use barrier::{Aborted, Patience};

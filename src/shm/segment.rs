@@ -4,7 +4,8 @@
 //! into a full `/dev/shm` would be a SIGBUS), it unlinks only in `Drop` (any abnormal end leaks the
 //! name), and it keeps its descriptor to itself. So: create under a random name, open a second
 //! descriptor, reserve the bookkeeping, unlink, and only then start ranks, which inherit the
-//! descriptor. A launcher killed between create and unlink leaves a name behind: microseconds.
+//! descriptor. A launcher killed between create and unlink leaves a name behind, in a window of
+//! microseconds; the next run sweeps it ([`super::sweep`]).
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,6 +17,7 @@ use shared_memory::{Shmem, ShmemConf, ShmemError};
 use super::control::Control;
 use super::layout::Layout;
 use super::lock::Lock;
+use super::sweep::sweep;
 use crate::error::{Error, Explained};
 use crate::host::limits;
 use crate::host::map::{self, Access, Window};
@@ -82,6 +84,7 @@ impl Segment {
     }
 
     fn named(layout: Layout) -> Result<Self, Error> {
+        sweep(&prefix(), effective_uid());
         for _ in 0..8 {
             let name = random_name().map_err(|e| cannot_create(&layout, &e))?;
             let mut memory = match ShmemConf::new().os_id(&name).size(layout.total).create() {
@@ -91,13 +94,15 @@ impl Segment {
             };
             let reopened = reopen(&name).and_then(|file| {
                 check_is_ours(&file, layout.total)?;
+                // Refused while a sweep is looking at it, which is about to remove the name.
+                file.try_lock().map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
                 Ok(file)
             });
             unlink(&name);
             memory.set_owner(false); // A later Drop must not unlink a name we no longer hold.
             match reopened {
                 Ok(file) => return Ok(Self { memory: Memory::Named(memory), file, layout }),
-                // Somebody who sweeps stale names was faster; nothing is lost but the name.
+                // A sweep by another run was faster; nothing is lost but the name.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(cannot_create(&layout, &error)),
             }
@@ -121,7 +126,7 @@ impl Segment {
         if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seals) } < 0 {
             return Err(io::Error::last_os_error());
         }
-        let window = Window::whole(&file, Access::Write)?;
+        let window = Window::new(file.as_fd(), 0, layout.total, Access::Write)?;
         Ok(Self { memory: Memory::Anonymous(window), file, layout })
     }
 
@@ -216,9 +221,11 @@ fn cannot_create(layout: &Layout, error: &io::Error) -> Error {
     let size = limits::bytes(layout.total as u64);
     let what = format!("cannot create a shared memory segment of {size}: {error}");
     Error::refused(match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EFAULT | libc::ENOMEM) => {
+        Some(libc::ENOSPC | libc::EFAULT) => {
             Explained::new(what).hint("--backing memfd, or more room in /dev/shm")
         }
+        Some(libc::ENOMEM) => Explained::new(what)
+            .hint("a smaller problem; is there a limit on address space (ulimit -v)?"),
         Some(libc::ENOENT | libc::EACCES | libc::ENOSYS) => {
             Explained::new(what).hint("--backing memfd needs no /dev/shm")
         }
@@ -242,7 +249,12 @@ fn with_errno(error: ShmemError) -> io::Error {
 fn random_name() -> io::Result<String> {
     let mut random = [0_u8; 16];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
-    Ok(format!("/spmd-{}-{:032x}", effective_uid(), u128::from_le_bytes(random)))
+    Ok(format!("/{}{:032x}", prefix(), u128::from_le_bytes(random)))
+}
+
+/// Returns what every name of this user's begins with.
+fn prefix() -> String {
+    format!("spmd-{}-", effective_uid())
 }
 
 #[expect(unsafe_code, reason = "geteuid")]

@@ -5,7 +5,6 @@
 //! the project mentions that cfg but layout assertions and the tests of the protocols.
 
 #[cfg(not(spmd_loom))]
-#[expect(clippy::disallowed_types, reason = "this is the place they may come from")]
 mod real {
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, fence};

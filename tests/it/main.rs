@@ -1,0 +1,22 @@
+//! Every promise the program makes to its users, held against the real binary.
+//!
+//! One test binary, so that it links once. Each test works in a [`sandbox::Sandbox`], which gives
+//! every process it starts a deadline and looks afterwards for whatever was left behind.
+
+mod faults;
+mod formats;
+mod kernels;
+mod library;
+mod main_job;
+mod npy;
+mod numpy;
+mod packages;
+mod placement;
+mod record;
+mod refusals;
+mod sandbox;
+mod schedules;
+mod signals;
+mod streams;
+mod tidy;
+mod values;
