@@ -383,6 +383,31 @@ mod tests {
     }
 
     #[test]
+    fn the_launcher_opens_for_ranks_that_are_dead() {
+        for (procs, dead) in [(2_u32, 1), (3, 0), (65, 64)] {
+            let barrier = Arc::new(Barrier::new());
+            let waiting: Vec<_> = (0..procs)
+                .filter(|&rank| rank != dead)
+                .map(|rank| {
+                    let barrier = Arc::clone(&barrier);
+                    thread::spawn(move || {
+                        (0..3).map(|_| barrier.wait(rank, procs, PATIENCES[2])).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            assert!(!barrier.stand_in(procs, |_| false), "nobody is known to be dead");
+            for _ in 0..3 {
+                while !barrier.stand_in(procs, |rank| rank == dead) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+            for rank in waiting {
+                assert_eq!(rank.join().unwrap(), [Ok(Arrival::Earlier); 3]);
+            }
+        }
+    }
+
+    #[test]
     fn arriving_twice_is_arriving_once() {
         let barrier = Barrier::new();
         assert!(!barrier.arrive(0, 2));

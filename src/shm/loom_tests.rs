@@ -175,11 +175,19 @@ fn stands_in(procs: u32, victim: u32, live: &'static [u32], steps: u32) {
             })
         })
         .collect();
-    barrier.die(victim, procs, steps);
-    // The end of the victim's steps comes before this, as a confirmed death does.
-    while !barrier.stand_in(procs, |rank| rank == victim) && barrier.epoch() == 0 {
-        thread::yield_now();
-    }
+    // Started last: loom then explores it backwards past the steps of the others, while a thread that
+    // has once yielded is not put in front of them.
+    let launcher = {
+        let barrier = Arc::clone(&barrier);
+        thread::spawn(move || {
+            // The end of the victim's steps comes before the rest, as a confirmed death does.
+            barrier.die(victim, procs, steps);
+            while !barrier.stand_in(procs, |rank| rank == victim) && barrier.epoch() == 0 {
+                thread::yield_now();
+            }
+        })
+    };
+    launcher.join().unwrap();
     for rank in ranks {
         rank.join().unwrap();
     }
@@ -224,10 +232,16 @@ fn loom_barrier_launcher_stands_in_for_nobody() {
                 })
             })
             .collect();
-        while barrier.epoch() < 2 {
-            barrier.stand_in(2, |_| false);
-            thread::yield_now();
-        }
+        let launcher = {
+            let barrier = Arc::clone(&barrier);
+            thread::spawn(move || {
+                while barrier.epoch() < 2 {
+                    barrier.stand_in(2, |_| false);
+                    thread::yield_now();
+                }
+            })
+        };
+        launcher.join().unwrap();
         for rank in ranks {
             rank.join().unwrap();
         }
