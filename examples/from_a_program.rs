@@ -20,12 +20,10 @@ fn main() -> Result<(), Error> {
 
     // A longer run: look at it now and then, as a window or a service would.
     let run = Run::new("spin").procs(2).size(2000).param("cost", "100us").start()?;
-    loop {
+    while !run.is_finished() {
         let progress = run.progress();
-        if progress.done == progress.total {
-            break;
-        }
-        thread::sleep(Duration::from_millis(10));
+        println!("{} of {}", progress.done, progress.total);
+        thread::sleep(Duration::from_millis(50));
     }
     let finished = run.wait()?;
     println!("busy for {} ns in all", finished.values::<i64>()?.iter().sum::<i64>());

@@ -230,6 +230,12 @@ impl Handle {
         Progress { done, total: self.watched.total }
     }
 
+    /// Says whether the run has ended, in whatever way: [`Handle::wait`] then returns at once.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Orders the run to stop; [`Handle::wait`] then returns [`Error::Interrupted`].
     ///
     /// Any number of calls, at any time; a run that has ended is not changed by it.
