@@ -97,6 +97,7 @@ mod modelled {
     }
 
     impl Futex {
+        #[cfg(test)]
         pub(crate) fn new(value: u32) -> Self {
             Self { word: AtomicU32::new(value), gate: Mutex::new(()), sleepers: Condvar::new() }
         }
