@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::error::{Error, Exit, Explained};
 use crate::host::procs;
 use crate::host::signals::{self, Signals};
+use crate::job::Accounts;
 use crate::options::{DEFAULTS, RunOptions};
 use crate::record;
 use crate::report::{self, Color, Reporter, Talk};
@@ -307,7 +308,10 @@ fn run_to_end(
     reporter: Reporter,
     matches: &ArgMatches,
 ) -> Result<Finished, Error> {
-    let plan = Run::from_options(options).plan()?;
+    let mut plan = Run::from_options(options).plan()?;
+    if !talk.json {
+        plan.job.accounts = Accounts::Unwanted;
+    }
     reporter.resolved(&plan, &|name| origin(matches, name));
     for warning in &plan.placement.warnings {
         reporter.warning(warning);

@@ -25,6 +25,8 @@ pub(crate) struct Job {
     pub(crate) cpus: Option<CpuSet>,
     pub(crate) spins: u32,
     pub(crate) yields: u32,
+    /// Whether ranks look up what the kernel counted for them: for the record, not for the report.
+    pub(crate) accounts: Accounts,
     pub(crate) warmup: u32,
     pub(crate) repeats: u32,
 }
@@ -54,6 +56,15 @@ pub(crate) enum ResultAt {
     Segment,
     /// The output file itself, mapped through descriptor [`RESULT_FD`].
     File { offset: u64 },
+}
+
+/// Whether ranks look up what the kernel counted for them before they leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Accounts {
+    /// They do: peak memory, switches, migrations.
+    Wanted,
+    /// Nobody will read it.
+    Unwanted,
 }
 
 /// Whether results have an array of their own.

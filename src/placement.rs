@@ -10,21 +10,33 @@ use crate::host::topology::{self, Place};
 use crate::options::{Bind, Map, Procs};
 use crate::shm::MAX_PROCS;
 
-/// What this machine lets this process use.
-#[derive(Clone, Debug)]
-pub(crate) struct Machine {
-    /// The CPUs in the affinity mask, before anything was pinned.
-    pub(crate) allowed: CpuSet,
-    /// The CPU quota of the control group, in CPUs.
-    pub(crate) quota: Option<f64>,
+/// What this machine lets this process use. Asked piece by piece, and only what decides something:
+/// each answer is a handful of files to read, and a small run takes no longer than that.
+pub(crate) trait Machine {
+    /// Returns the CPUs in the affinity mask, before anything was pinned.
+    fn allowed(&self) -> Result<CpuSet, Error>;
+    /// Returns the CPU quota of the control group, in CPUs.
+    fn quota(&self) -> Option<f64>;
+    /// Returns where CPUs sit.
+    fn places(&self, cpus: &CpuSet) -> Vec<Place>;
 }
 
-impl Machine {
-    /// Asks the operating system.
-    pub(crate) fn ask() -> Result<Self, Error> {
-        let allowed = affinity::allowed()
-            .map_err(|e| Error::refused(format!("cannot read the affinity mask: {e}")))?;
-        Ok(Self { allowed, quota: limits::cpu_quota() })
+/// The machine this process runs on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThisMachine;
+
+impl Machine for ThisMachine {
+    fn allowed(&self) -> Result<CpuSet, Error> {
+        affinity::allowed()
+            .map_err(|e| Error::refused(format!("cannot read the affinity mask: {e}")))
+    }
+
+    fn quota(&self) -> Option<f64> {
+        limits::cpu_quota()
+    }
+
+    fn places(&self, cpus: &CpuSet) -> Vec<Place> {
+        topology::places(cpus)
     }
 }
 
@@ -36,7 +48,9 @@ pub(crate) struct Placement {
     pub(crate) because: &'static str,
     /// Each rank's CPU; `None`: not pinned.
     pub(crate) pins: Vec<Option<u32>>,
-    /// Where the CPUs in use sit.
+    /// How many CPUs the ranks may use.
+    pub(crate) cpus: usize,
+    /// Where those CPUs sit; empty if no rank is pinned and nobody asked.
     pub(crate) places: Vec<Place>,
     /// Whether ranks outnumber the CPUs they may use at once: then waiting must not spin.
     pub(crate) crowding: Crowding,
@@ -56,33 +70,45 @@ pub(crate) enum Crowding {
 impl Placement {
     /// Places ranks on a machine.
     pub(crate) fn new(
-        machine: &Machine,
+        machine: &dyn Machine,
         procs: Procs,
         bind: Bind,
         map: Map,
         cpus: Option<&CpuSet>,
     ) -> Result<Self, Error> {
         let usable = usable(machine, cpus)?;
-        let places = topology::places(&usable);
+        let crowd = format!("{} cpus allowed ({usable})", usable.len());
+        let cpus = usable.len();
+        if let Procs::Exactly(procs) = procs
+            && procs.get() as usize > cpus
+        {
+            // Nothing else about the machine can change this.
+            let procs = procs.get();
+            return Ok(Self {
+                procs,
+                because: "--procs",
+                pins: vec![None; procs as usize],
+                cpus,
+                places: Vec::new(),
+                crowding: Crowding::Crowded,
+                warnings: vec![format!(
+                    "{procs} ranks, {crowd}: running unpinned, waiting without spinning"
+                )],
+            });
+        }
+        let quota = machine.quota();
+        let places = machine.places(&usable);
         let cores = topology::cores(&places);
-        let (suggested, because) = suggest(&places, cores, machine.quota, bind);
         let (procs, because) = match procs {
             Procs::Exactly(procs) => (procs.get(), "--procs"),
-            Procs::Auto => (suggested, because),
+            Procs::Auto => suggest(&places, cores, quota, bind),
         };
         let mut warnings = Vec::new();
         let mut crowding = Crowding::Roomy;
-        if procs as usize > usable.len() {
+        if let Some(quota) = quota.filter(|quota| f64::from(procs) > quota.ceil()) {
             crowding = Crowding::Crowded;
             warnings.push(format!(
-                "{procs} ranks, {} cpus allowed ({usable}): running unpinned, waiting without spinning",
-                usable.len()
-            ));
-        } else if machine.quota.is_some_and(|quota| f64::from(procs) > quota.ceil()) {
-            crowding = Crowding::Crowded;
-            warnings.push(format!(
-                "{procs} ranks, a cpu quota of {:.1}: ranks will be throttled; waiting without spinning",
-                machine.quota.unwrap_or_default()
+                "{procs} ranks, a cpu quota of {quota:.1}: ranks will be throttled; waiting without spinning"
             ));
         } else if bind == Bind::Core && procs as usize > cores {
             warnings.push(format!(
@@ -90,11 +116,10 @@ impl Placement {
             ));
         }
         let order = order(&places, bind, map);
-        let pinned = bind != Bind::None && procs as usize <= order.len();
         let pins = (0..procs as usize)
-            .map(|rank| if pinned { order.get(rank).copied() } else { None })
+            .map(|rank| if bind == Bind::None { None } else { order.get(rank).copied() })
             .collect();
-        Ok(Self { procs, because, pins, places, crowding, warnings })
+        Ok(Self { procs, because, pins, cpus, places, crowding, warnings })
     }
 
     /// Returns where a CPU sits, for `--report-bindings`.
@@ -103,16 +128,16 @@ impl Placement {
     }
 }
 
-fn usable(machine: &Machine, cpus: Option<&CpuSet>) -> Result<CpuSet, Error> {
-    let Some(wanted) = cpus else { return Ok(machine.allowed.clone()) };
-    let absent: CpuSet = wanted.iter().filter(|&cpu| !machine.allowed.contains(cpu)).collect();
+fn usable(machine: &dyn Machine, cpus: Option<&CpuSet>) -> Result<CpuSet, Error> {
+    let allowed = machine.allowed()?;
+    let Some(wanted) = cpus else { return Ok(allowed) };
+    let absent: CpuSet = wanted.iter().filter(|&cpu| !allowed.contains(cpu)).collect();
     if absent.is_empty() {
         Ok(wanted.clone())
     } else {
         Err(Error::rejected(
             Explained::new(format!(
-                "cannot use cpu {absent} of --cpus {wanted}: this process may use cpus {} only",
-                machine.allowed
+                "cannot use cpu {absent} of --cpus {wanted}: this process may use cpus {allowed} only"
             ))
             .hint("choose among those, or --bind none to share them"),
         ))
@@ -204,8 +229,28 @@ mod tests {
         assert_eq!(suggest(&smt()[..1], 1, Some(64.0), Bind::Core), (1, "the affinity mask"));
     }
 
-    fn machine(cpus: &str, quota: Option<f64>) -> Machine {
-        Machine { allowed: cpus.parse().unwrap(), quota }
+    /// A machine of single-threaded cores.
+    struct Made {
+        allowed: CpuSet,
+        quota: Option<f64>,
+    }
+
+    impl Machine for Made {
+        fn allowed(&self) -> Result<CpuSet, Error> {
+            Ok(self.allowed.clone())
+        }
+
+        fn quota(&self) -> Option<f64> {
+            self.quota
+        }
+
+        fn places(&self, cpus: &CpuSet) -> Vec<Place> {
+            cpus.iter().map(|cpu| Place { cpu, core: cpu, package: 0, node: 0 }).collect()
+        }
+    }
+
+    fn machine(cpus: &str, quota: Option<f64>) -> Made {
+        Made { allowed: cpus.parse().unwrap(), quota }
     }
 
     fn exactly(n: u32) -> Procs {
@@ -226,7 +271,7 @@ mod tests {
         let machine = machine("0", Some(0.5));
         let placed = Placement::new(&machine, exactly(1), Bind::Core, Map::Close, None).unwrap();
         assert_eq!(placed.crowding, Crowding::Roomy);
-        let machine = Machine { quota: Some(1.0), allowed: "0-1".parse().unwrap() };
+        let machine = machine("0-1", Some(1.0));
         let placed = Placement::new(&machine, exactly(2), Bind::Core, Map::Close, None).unwrap();
         assert_eq!(placed.crowding, Crowding::Crowded);
     }

@@ -7,10 +7,10 @@ use std::num::NonZeroU64;
 
 use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
-use crate::job::{Bounds, InputAt, Job, Mode, ResultAt};
+use crate::job::{Accounts, Bounds, InputAt, Job, Mode, ResultAt};
 use crate::kernel::{Beyond, Catalog, Cost, Domain, Kernel, Params, Repeatable, Setting};
 use crate::options::{Bind, Map, Procs, RunOptions, Verify, Wait};
-use crate::placement::{Crowding, Machine, Placement};
+use crate::placement::{Crowding, Placement, ThisMachine};
 use crate::schedule::{Partition, Schedule, ScheduleKind, preferred_chunk};
 use crate::shm::{Backing, Dims, Layout};
 
@@ -47,9 +47,8 @@ impl Plan {
             options.param.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect();
         let params = Params::resolve(kernel.name(), kernel.params(), &given_params)?;
 
-        let machine = Machine::ask()?;
         let placement = Placement::new(
-            &machine,
+            &ThisMachine,
             options.procs.unwrap_or(Procs::Auto),
             options.bind.unwrap_or(Bind::Core),
             options.map.unwrap_or(Map::Close),
@@ -103,6 +102,7 @@ impl Plan {
             cpus: options.cpus.clone(),
             spins,
             yields,
+            accounts: Accounts::Wanted,
             warmup: options.warmup.unwrap_or(0),
             repeats: options.repeats.map_or(1, std::num::NonZeroU32::get),
         };

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use crate::arrays::{self, Arrays, InputFrom};
 use crate::host::map::{self, Access, Window};
 use crate::host::{affinity, clock, procs};
-use crate::job::{INPUT_FD, InputAt, Job, Mode, RESULT_FD, ResultAt, SEGMENT_FD};
+use crate::job::{Accounts, INPUT_FD, InputAt, Job, Mode, RESULT_FD, ResultAt, SEGMENT_FD};
 use crate::kernel::{Catalog, Context, Kernel, KernelError};
 use crate::panics::caught;
 use crate::schedule::Chunk;
@@ -77,7 +77,6 @@ fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
     let run = caught(|| rank.run(&attached, &descriptors, catalog));
     let run = run.unwrap_or_else(|said| Err(Stop::Fault(Fault::Panic, None, said)));
     let end = run.unwrap_or_else(|stop| rank.stop(stop));
-    rank.account();
     slot.set_stage(Stage::Done);
     Ok(end)
 }
@@ -162,23 +161,38 @@ impl Rank<'_> {
             Stop::Fault(Fault::Internal, None, format!("the job cannot be read: {error}"))
         })?;
         self.settle(&job);
+        let end = self.work(&job, attached, descriptors, catalog);
+        if job.accounts == Accounts::Wanted {
+            self.account();
+        }
+        end
+    }
+
+    /// Does this rank's part of the job.
+    fn work(
+        &self,
+        job: &Job,
+        attached: &Attached,
+        descriptors: &Descriptors,
+        catalog: &Catalog,
+    ) -> Result<End, Stop> {
         let fault = |error: crate::Error| Stop::Fault(Fault::Internal, None, error.to_string());
         let kernel = catalog.find(&job.kernel).map_err(fault)?;
         let params = job.resolve_params(kernel).map_err(fault)?;
-        self.agree(&job)?;
-        let windows = Windows::map(&job, descriptors).map_err(machine("cannot map the arrays"))?;
-        let (input, result) = windows.starts(&job, attached);
+        self.agree(job)?;
+        let windows = Windows::map(job, descriptors).map_err(machine("cannot map the arrays"))?;
+        let (input, result) = windows.starts(job, attached);
         // SAFETY: windows into files were mapped with n elements, those into the segment were compared
         // with n in `agree`; all stay mapped to the end of this function.
         #[expect(unsafe_code, reason = "typed access to the windows")]
-        let mut arrays = unsafe { Arrays::new(&job, InputFrom::of(&job, input), result) };
+        let mut arrays = unsafe { Arrays::new(job, InputFrom::of(job, input), result) };
         let counter = Counter::attach(self.control.header(), self.control.claims())
             .map_err(internal("cannot use the counter's lock"))?;
         self.slot.attached.store(clock::now_ns(), Relaxed); // Read after this rank has left.
 
         self.slot.set_stage(Stage::Init);
         let slice = job.partition.slice(self.number);
-        self.touch(&job, &arrays, &slice)?;
+        self.touch(job, &arrays, &slice)?;
         if let Some(bounds) = job.check
             && let Some(index) = arrays.first_outside(slice.clone(), bounds)?
         {
@@ -188,7 +202,7 @@ impl Rank<'_> {
             arrays.initialise(slice.clone())?;
         }
         self.slot.ready.store(clock::now_ns(), Relaxed); // Read after this rank has left.
-        self.barrier(&job)?;
+        self.barrier(job)?;
         // Everybody sees the same answer: all writes to it came before the barrier.
         if self.control.header().offence().is_some() {
             return Ok(End::Done);
@@ -206,13 +220,13 @@ impl Rank<'_> {
                     self.slot.set_stage(Stage::Init);
                     arrays.initialise(slice.clone())?;
                 }
-                self.barrier(&job)?;
+                self.barrier(job)?;
             }
             self.slot.set_stage(Stage::Pass);
             let begin = clock::now_ns();
             let mut tally = Tally::default();
             if kernel.has_serial(&setting) {
-                self.serial(kernel, context, &job, &mut tally)?;
+                self.serial(kernel, context, job, &mut tally)?;
             }
             loop {
                 let before = clock::now_ns();
@@ -229,9 +243,9 @@ impl Rank<'_> {
                 tally.items += lease.chunk().end - lease.chunk().start;
                 tally.chunks += 1;
                 if pass == 0 {
-                    self.touch_elsewhere(&job, &arrays, &slice, &lease.chunk())?;
+                    self.touch_elsewhere(job, &arrays, &slice, &lease.chunk())?;
                 }
-                self.compute(&mut arrays, kernel, context, &job, lease, saved)?;
+                self.compute(&mut arrays, kernel, context, job, lease, saved)?;
                 tally.busy += clock::now_ns() - claimed_at;
             }
             let arrived = clock::now_ns();
@@ -241,7 +255,7 @@ impl Rank<'_> {
                 // The slowest rank decides, from when the first one began.
                 sample.add(begin, arrived);
             }
-            self.barrier(&job)?;
+            self.barrier(job)?;
             tally.wait += clock::now_ns() - arrived;
             self.record(&tally);
         }

@@ -109,7 +109,7 @@ fn environment(world: &World) -> Vec<CString> {
     let cpus = if world.plan.placement.pins.iter().all(Option::is_some) {
         1
     } else {
-        (world.plan.placement.places.len() / procs as usize).max(1)
+        (world.plan.placement.cpus / procs as usize).max(1)
     };
     let cpus = cpus.to_string();
     for name in THREAD_COUNTS.into_iter().filter(|name| std::env::var_os(name).is_none()) {
