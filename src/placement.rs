@@ -268,12 +268,11 @@ mod tests {
 
     #[test]
     fn a_quota_below_the_ranks_is_a_warning_and_ends_spinning() {
-        let machine = machine("0", Some(0.5));
-        let placed = Placement::new(&machine, exactly(1), Bind::Core, Map::Close, None).unwrap();
-        assert_eq!(placed.crowding, Crowding::Roomy);
-        let machine = machine("0-1", Some(1.0));
-        let placed = Placement::new(&machine, exactly(2), Bind::Core, Map::Close, None).unwrap();
-        assert_eq!(placed.crowding, Crowding::Crowded);
+        let placed = |procs, machine: Made| {
+            Placement::new(&machine, exactly(procs), Bind::Core, Map::Close, None).unwrap()
+        };
+        assert_eq!(placed(1, machine("0", Some(0.5))).crowding, Crowding::Roomy);
+        assert_eq!(placed(2, machine("0-1", Some(1.0))).crowding, Crowding::Crowded);
     }
 
     #[test]
