@@ -30,6 +30,7 @@ fn main() {
     let mut report = machine();
     let mut raw = String::new();
     launch(&folder, &mut report, &mut raw);
+    alone(&folder, &mut report, &mut raw);
     small_memory(&mut report, &mut raw);
     large(&folder, &mut report, &mut raw);
     println!("{report}");
@@ -139,6 +140,46 @@ fn launch(folder: &Path, report: &mut String, raw: &mut String) {
         "\n{ROUNDS} rounds, in turn. Target: at most 4 ms, and a tenth of MPICH.\n{absent}"
     )
     .expect("a String");
+}
+
+/// The same run back to back, as a script would have it, beside the least a process can cost.
+///
+/// An installed program is a copy of what the linker wrote, and starts faster: a file written in one go
+/// lies in larger pieces in the page cache, which are mapped with fewer faults.
+fn alone(folder: &Path, report: &mut String, raw: &mut String) {
+    let copy = folder.join("spmd");
+    fs::copy(env!("CARGO_BIN_EXE_spmd"), &copy).expect("a copy of the program");
+    let square = |program: &Path| {
+        let mut command = Command::new(program);
+        command.args(["--procs", "4", "--kernel", "square", "--input", "1,2,3,4,5", "-q"]);
+        command
+    };
+    let mut contenders = [
+        ("/bin/true", Command::new("/bin/true")),
+        ("spmd, 4 ranks, as installed (a copy)", square(&copy)),
+        ("spmd, 4 ranks, as built in target/", square(Path::new(env!("CARGO_BIN_EXE_spmd")))),
+    ];
+    report.push_str("## The same, back to back\n\n| command | median ms | 95 % of the median | least |\n|---|--:|--:|--:|\n");
+    for (name, command) in &mut contenders {
+        for _ in 0..10 {
+            time(command);
+        }
+        let samples: Vec<f64> = (0..200).map(|_| time(command)).collect();
+        let (low, high) = interval(&samples);
+        let least = samples.iter().copied().fold(f64::INFINITY, f64::min);
+        writeln!(
+            report,
+            "| {name} | {:.2} | {:.2} .. {:.2} | {:.2} |",
+            median(&samples) * 1e3,
+            low * 1e3,
+            high * 1e3,
+            least * 1e3
+        )
+        .expect("a String");
+        let line = serde_json::json!({"bench": "alone", "command": name, "seconds": samples});
+        writeln!(raw, "{line}").expect("a String");
+    }
+    report.push_str("\n200 runs each, one after the other.\n\n");
 }
 
 fn mpi_hello(folder: &Path, cc: &str) -> Option<PathBuf> {
