@@ -12,6 +12,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::data::OutputSpec;
 use crate::error::{Error, Exit, Explained};
 use crate::host::procs;
 use crate::host::signals::{self, Signals};
@@ -192,7 +193,7 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> Error {
     }
     let argument = context(ContextKind::InvalidArg).unwrap_or_default();
     let value = context(ContextKind::InvalidValue).unwrap_or_default();
-    let first = |text: &str| text.split([' ', '=']).next().unwrap_or_default().to_owned();
+    let first = |text: &str| text.split([' ', '=', '[']).next().unwrap_or_default().to_owned();
     let hint = match (context(ContextKind::SuggestedArg), context(ContextKind::SuggestedValue)) {
         (Some(near), _) | (None, Some(near)) => Some(format!("did you mean `{}`?", first(&near))),
         (None, None) => None,
@@ -235,6 +236,10 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> Error {
                 }
                 None => Explained::new(format!("`{value}` is no value for `{argument}`")),
             }
+        }
+        ErrorKind::ArgumentConflict if argument.is_empty() => {
+            Explained::new("unexpected argument beside the options")
+                .hint("lists are comma-separated, --input 1,2,3; options come after a command")
         }
         ErrorKind::ArgumentConflict => {
             let other = context(ContextKind::PriorArg).unwrap_or_default();
@@ -312,6 +317,10 @@ fn run_to_end(
     if !talk.json {
         plan.job.accounts = Accounts::Unwanted;
     }
+    if talk.json && plan.options.output == Some(OutputSpec::Stdout) {
+        reporter
+            .warning("--json has stdout for the record: the results of --output - are not shown");
+    }
     reporter.resolved(&plan, &|name| origin(matches, name));
     for warning in &plan.placement.warnings {
         reporter.warning(warning);
@@ -371,7 +380,7 @@ fn pace(progress: crate::run::Progress, elapsed: Duration) -> String {
         return String::new();
     }
     let left = Duration::from_secs_f64(progress.total.saturating_sub(progress.done) as f64 / rate);
-    format!("{}items/s  {} left", report::scaled(rate), indicatif::HumanDuration(left))
+    format!("{} items/s  {} left", report::scaled(rate).trim_end(), indicatif::HumanDuration(left))
 }
 
 fn new_bar(total: u64) -> ProgressBar {

@@ -24,9 +24,20 @@ pub(crate) struct Plan {
     pub(crate) job: Job,
     pub(crate) shape: Shape,
     pub(crate) input: Input,
+    /// Who named the input.
+    pub(crate) chosen: Chosen,
     pub(crate) backing: Backing,
     pub(crate) verify: Verify,
     pub(crate) cost: Cost,
+}
+
+/// Who named the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// Whoever asked for the run.
+    Asked,
+    /// Nobody: it is the kernel's own.
+    Default,
 }
 
 impl Plan {
@@ -63,6 +74,8 @@ impl Plan {
             ));
         }
 
+        let asked = given.is_some() || options.size.is_some() || options.input.is_some();
+        let chosen = if asked { Chosen::Asked } else { Chosen::Default };
         let input = input(&mut options, given, kernel)?;
         let (dtype, n) = (input.dtype, input.shape.elements());
         let overflow = options.overflow.unwrap_or(Overflow::Error);
@@ -108,8 +121,19 @@ impl Plan {
         };
         let shape = input.shape.clone();
         let backing = options.backing.unwrap_or(Backing::Shm);
-        let plan =
-            Self { kernel, params, options, placement, job, shape, input, backing, verify, cost };
+        let plan = Self {
+            kernel,
+            params,
+            options,
+            placement,
+            job,
+            shape,
+            input,
+            chosen,
+            backing,
+            verify,
+            cost,
+        };
         plan.layout(0)?; // Sizes that overflow are refused here, not when memory is asked for.
         Ok(plan)
     }
@@ -247,7 +271,7 @@ pub(crate) fn outside(
             "kernel `{name}` overflows {dtype} at index {index}: input {value}, exact from {least} to {greatest}"
         ))
         .hint(format!(
-            "the largest exact input is {greatest}; a wider --dtype, or --overflow wrap or saturate"
+            "the largest exact input is {greatest}; --overflow wrap or saturate, or input of a wider type"
         )),
         Beyond::Undefined => Explained::new(format!(
             "kernel `{name}` is not defined at index {index}: input {value}, defined from {least} to {greatest}"

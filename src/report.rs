@@ -11,7 +11,7 @@ use crate::engine::{Pinned, RankReport};
 use crate::error::{Error, Explained};
 use crate::host::streams::{self, Stream};
 use crate::kernel::{Catalog, Kernel, ParamKind, Setting, Shown};
-use crate::plan::Plan;
+use crate::plan::{Chosen, Plan};
 use crate::record::{self, Rates};
 use crate::run::Finished;
 use crate::{DType, Overflow};
@@ -113,6 +113,13 @@ impl Reporter {
             plan.procs(),
             plan.job.partition.schedule(),
         );
+        if plan.chosen == Chosen::Default {
+            let _ = writeln!(
+                text,
+                "  input  {}, the kernel's own; --input or --size for yours",
+                plan.kernel.input()
+            );
+        }
         table(&mut text, &collected.ranks);
         let times = &collected.times;
         let passes = match times.passes.len() {
@@ -130,8 +137,8 @@ impl Reporter {
         );
         let _ = writeln!(
             text,
-            "  rate   {}items/s, {}B/s; imbalance {:.1} %",
-            scaled(rates.items),
+            "  rate   {} items/s, {}B/s; imbalance {:.1} %",
+            scaled(rates.items).trim_end(),
             scaled(rates.bytes),
             rates.imbalance * 100.0,
         );
@@ -282,12 +289,9 @@ pub(crate) fn plan(plan: &Plan, origins: &dyn Fn(&str) -> String) -> String {
     for (name, value) in record::resolved(plan) {
         if name == "param" {
             for (key, value) in value.as_object().into_iter().flatten() {
-                let _ = writeln!(
-                    text,
-                    "{:<40} # {}",
-                    format!("param.{key} = {value}"),
-                    origins("param")
-                );
+                let given = plan.options.param.iter().any(|pair| pair.key == *key);
+                let origin = if given { origins("param") } else { "kernel's default".to_owned() };
+                let _ = writeln!(text, "{:<40} # {origin}", format!("param.{key} = {value}"));
             }
         } else {
             let mut origin = origins(&name);
