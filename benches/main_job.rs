@@ -144,8 +144,8 @@ fn launch(folder: &Path, report: &mut String, raw: &mut String) {
 
 /// The same run back to back, as a script would have it, beside the least a process can cost.
 ///
-/// An installed program is a copy of what the linker wrote, and starts faster: a file written in one go
-/// lies in larger pieces in the page cache, which are mapped with fewer faults.
+/// Also as a copy: a file that was written in one go lies differently in the page cache than one the
+/// linker wrote, and an installed program is such a copy.
 fn alone(folder: &Path, report: &mut String, raw: &mut String) {
     let copy = folder.join("spmd");
     fs::copy(env!("CARGO_BIN_EXE_spmd"), &copy).expect("a copy of the program");
