@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -13,14 +12,15 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::data::OutputSpec;
+use crate::engine::{Orders, Tick, World};
 use crate::error::{Error, Exit, Explained};
-use crate::host::procs;
 use crate::host::signals::{self, Signals};
 use crate::job::Accounts;
 use crate::options::{DEFAULTS, RunOptions};
+use crate::panics::caught;
 use crate::record;
 use crate::report::{self, Color, Reporter, Talk};
-use crate::run::{Finished, Handle, Run, catalog};
+use crate::run::{Finished, Run, catalog};
 
 const AFTER_HELP: &str = "\
 Every option up to Measure is a variable too: SPMD_PROCS=4. `spmd plan` shows which one decided.
@@ -325,61 +325,67 @@ fn run_to_end(
     for warning in &plan.placement.warnings {
         reporter.warning(warning);
     }
-    // From here to the end of the run: before, the default action is right, because nothing is
-    // there to be cleaned up; and after, because writing to a pipe may block for ever.
-    let signals = Signals::take()
-        .map_err(|error| Error::refused(format!("cannot receive signals: {error}")))?;
-    let handle = Handle::start(plan)?;
-    attend(&handle, &signals, talk)?;
-    handle.wait()
+    let spmd_failed = |what: &str, error: io::Error| Error::refused(format!("{what}: {error}"));
+    let limit = plan.options.timeout.map(|span| span.0);
+    let mut orders = Orders::new(limit).map_err(|e| spmd_failed("cannot make a pipe", e))?;
+    let world = World::build(plan)?;
+    // Only for as long as there are ranks: before, nothing is there to be cleaned up, and after,
+    // writing to a pipe may block for ever. The default action is right then.
+    orders.attend(Signals::take().map_err(|e| spmd_failed("cannot receive signals", e))?);
+    let mut bar = Bar::new();
+    let mut show = |done, total| bar.show(done, total);
+    let tick: Tick<'_> = if bar_wanted(talk) { Some(&mut show) } else { None };
+    let run = caught(|| world.run(&orders, tick));
+    bar.clear();
+    match run {
+        Ok(collected) => Ok(Finished { collected: collected? }),
+        Err(said) => Err(Error::refused(format!("spmd itself failed: {said}"))),
+    }
 }
 
-/// Passes signals on to the run and shows its progress, until it has ended.
-fn attend(handle: &Handle, signals: &Signals, talk: &TalkOptions) -> Result<(), Error> {
-    let watching = |error: io::Error| Error::refused(format!("cannot watch the run: {error}"));
-    let bar_wanted = talk.progress == Progress::Auto
+/// Says whether this run may show a progress bar, should it last.
+fn bar_wanted(talk: &TalkOptions) -> bool {
+    talk.progress == Progress::Auto
         && !talk.json
         && !talk.quiet
         && std::env::var_os("CI").is_none()
-        && io::stderr().is_terminal();
-    let began = Instant::now();
-    let mut bar: Option<ProgressBar> = None;
-    let mut asked: Option<i32> = None;
-    loop {
-        let timeout = if bar_wanted { 100 } else { -1 };
-        let ready =
-            procs::poll(&[handle.ended().as_fd(), signals.fd()], timeout).map_err(watching)?;
-        if ready[1] {
-            let signal = signals.next().map_err(watching)?;
-            if asked.is_some() {
-                // Twice: at once. The ranks die with this process.
-                signals::die_by(signal);
-            }
-            asked = Some(signal);
-            handle.signalled(signal);
+        && io::stderr().is_terminal()
+}
+
+/// A progress bar that shows itself after a second.
+struct Bar {
+    began: Instant,
+    drawn: Option<ProgressBar>,
+}
+
+impl Bar {
+    fn new() -> Self {
+        Self { began: Instant::now(), drawn: None }
+    }
+
+    fn show(&mut self, done: u64, total: u64) {
+        let elapsed = self.began.elapsed();
+        if elapsed > Duration::from_secs(1) {
+            let bar = self.drawn.get_or_insert_with(|| new_bar(total));
+            bar.set_position(done);
+            bar.set_message(pace(done, total, elapsed));
         }
-        if ready[0] {
-            if let Some(bar) = bar {
-                bar.finish_and_clear();
-            }
-            return Ok(());
-        }
-        if bar_wanted && began.elapsed() > Duration::from_secs(1) {
-            let progress = handle.progress();
-            let bar = bar.get_or_insert_with(|| new_bar(progress.total));
-            bar.set_position(progress.done);
-            bar.set_message(pace(progress, began.elapsed()));
+    }
+
+    fn clear(self) {
+        if let Some(bar) = self.drawn {
+            bar.finish_and_clear();
         }
     }
 }
 
 /// Says how fast the run goes, over all of it so far, and how long it will take at that.
-fn pace(progress: crate::run::Progress, elapsed: Duration) -> String {
-    let rate = progress.done as f64 / elapsed.as_secs_f64();
-    if progress.done == 0 {
+fn pace(done: u64, total: u64, elapsed: Duration) -> String {
+    if done == 0 {
         return String::new();
     }
-    let left = Duration::from_secs_f64(progress.total.saturating_sub(progress.done) as f64 / rate);
+    let rate = done as f64 / elapsed.as_secs_f64();
+    let left = Duration::from_secs_f64(total.saturating_sub(done) as f64 / rate);
     format!("{} items/s  {} left", report::scaled(rate).trim_end(), indicatif::HumanDuration(left))
 }
 

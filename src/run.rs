@@ -210,7 +210,7 @@ impl Handle {
                     if let Ok(attached) = Attached::observe(world.segment.fd()) {
                         let _ = shared.segment.set(attached); // Set here alone, so it was empty.
                     }
-                    world.run(&shared.orders)
+                    world.run(&shared.orders, None)
                 });
                 drop(end); // Seen as the end of the pipe by whoever polls it.
                 collected
@@ -241,10 +241,6 @@ impl Handle {
     /// Any number of calls, at any time; a run that has ended is not changed by it.
     pub fn cancel(&self) {
         self.watched.orders.stop(Cause::Cancelled);
-    }
-
-    pub(crate) fn signalled(&self, signal: i32) {
-        self.watched.orders.stop(Cause::Signal(signal));
     }
 
     /// Returns a descriptor that becomes readable when the run has ended.

@@ -18,18 +18,18 @@ mod world;
 
 pub(crate) use collect::{Collected, Pinned, RankReport};
 pub(crate) use results::Results;
-pub(crate) use supervisor::{Cause, Orders};
+pub(crate) use supervisor::{Cause, Orders, Tick};
 pub(crate) use world::World;
 
 use crate::error::Error;
 
 impl World {
     /// Runs to the end. The calling thread owns the ranks: they die with it.
-    pub(crate) fn run(self, orders: &Orders) -> Result<Collected, Error> {
+    pub(crate) fn run(self, orders: &Orders, tick: Tick<'_>) -> Result<Collected, Error> {
         orders.check()?;
         let mut ranks = ranks::start(&self)?;
         let spawned = crate::host::clock::now_ns();
-        supervisor::watch(&self, &mut ranks, orders)
+        supervisor::watch(&self, &mut ranks, orders, tick)
             .map_err(|error| collect::traced(&self, error))?;
         collect::collect(self, &ranks, spawned, orders)
     }

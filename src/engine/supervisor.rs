@@ -15,8 +15,11 @@ use super::ranks::Ranks;
 use super::signals;
 use crate::error::{Error, Explained};
 use crate::host::procs::{self, Child};
-use crate::shm::{Abort, Stage};
+use crate::host::signals::{Signals, die_by};
+use crate::shm::{Abort, RankSlot, Stage};
 
+/// Between two looks at the progress, for whoever shows it.
+const TICK: Duration = Duration::from_millis(100);
 /// A rank that has not attached by then never will: its program does not know that it is one.
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
 /// After an abort, ranks stop by themselves between two blocks; this is for those that cannot.
@@ -43,13 +46,38 @@ pub(crate) struct Orders {
     cause: Mutex<Option<Cause>>,
     bell: PipeReader,
     ring: PipeWriter,
+    /// Of a command-line program, whose one thread watches ranks and signals alike.
+    signals: Option<Signals>,
 }
+
+/// Shows how far a run has come, every so often: indices done, and indices there are.
+pub(crate) type Tick<'a> = Option<&'a mut dyn FnMut(u64, u64)>;
 
 impl Orders {
     pub(crate) fn new(limit: Option<Duration>) -> io::Result<Self> {
         let (bell, ring) = io::pipe()?;
         let deadline = limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
-        Ok(Self { deadline, cause: Mutex::new(None), bell, ring })
+        Ok(Self { deadline, cause: Mutex::new(None), bell, ring, signals: None })
+    }
+
+    /// Lets signals be orders too: the first stops the run, the second ends this process at once.
+    pub(crate) fn attend(&mut self, signals: Signals) {
+        self.signals = Some(signals);
+    }
+
+    /// Takes in the signals that have come.
+    fn hear(&self) -> Result<(), Error> {
+        let deaf = |error: io::Error| Error::refused(format!("cannot receive signals: {error}"));
+        let Some(signals) = &self.signals else { return Ok(()) };
+        while procs::poll(&[signals.fd()], 0).map_err(deaf)?.contains(&true) {
+            let signal = signals.next().map_err(deaf)?;
+            let again = self.cause.lock().is_ok_and(|given| given.is_some());
+            if again {
+                die_by(signal); // The ranks die with this process.
+            }
+            self.stop(Cause::Signal(signal));
+        }
+        Ok(())
     }
 
     /// Orders the run to stop; the first cause stays.
@@ -65,6 +93,7 @@ impl Orders {
 
     /// Says whether, and why, the run is to stop now.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        self.hear()?;
         if let Some(cause) = self.cause.lock().ok().and_then(|given| *given) {
             return Err(interrupted(cause));
         }
@@ -95,7 +124,12 @@ fn out_of_time(limit: Duration) -> Error {
 }
 
 /// Waits until every rank has ended.
-pub(super) fn watch(world: &World, ranks: &mut Ranks, orders: &Orders) -> Result<(), Error> {
+pub(super) fn watch(
+    world: &World,
+    ranks: &mut Ranks,
+    orders: &Orders,
+    mut tick: Tick<'_>,
+) -> Result<(), Error> {
     let control = world.segment.control();
     let mut failure: Option<Error> = None;
     let mut stopping: Option<Stopping> = None;
@@ -107,8 +141,13 @@ pub(super) fn watch(world: &World, ranks: &mut Ranks, orders: &Orders) -> Result
             return failure.map_or(Ok(()), Err);
         }
         let now = Instant::now();
+        orders.hear()?;
         if failure.is_none() {
             failure = orders.check().err();
+        }
+        if let Some(tick) = &mut tick {
+            let done = control.ranks().iter().map(RankSlot::done).sum();
+            tick(done, world.plan.size().saturating_mul(world.plan.job.passes()));
         }
         if failure.is_none() && begun_by.is_some_and(|by| now >= by) {
             begun_by = None;
@@ -135,11 +174,13 @@ pub(super) fn watch(world: &World, ranks: &mut Ranks, orders: &Orders) -> Result
         if stopping.is_none() {
             descriptors.push(orders.bell.as_fd());
         }
+        descriptors.extend(orders.signals.as_ref().map(Signals::fd));
         let due = orders.deadline.map(|(at, _)| at).into_iter().chain(begun_by).min();
         let timeout = match &stopping {
             Some(stopping) => stopping.next(now),
             None => due.map(|at| at.saturating_duration_since(now)),
         };
+        let timeout = timeout.into_iter().chain(tick.as_ref().map(|_| TICK)).min();
         let ready = procs::poll(&descriptors, milliseconds(timeout))
             .map_err(|e| Error::refused(format!("cannot watch the ranks: {e}")))?;
         for (&rank, _) in living.iter().zip(&ready).filter(|(_, ready)| **ready) {

@@ -74,7 +74,7 @@ fn only_the_reporter_prints() {
     assert_eq!(holding(&printing), known);
     let cli = code(&fs::read_to_string(root().join("src/cli.rs")).unwrap());
     for line in cli.lines().filter(|line| printing.iter().any(|needle| line.contains(needle))) {
-        assert_eq!(line.trim(), "&& io::stderr().is_terminal();", "src/cli.rs prints");
+        assert_eq!(line.trim(), "&& io::stderr().is_terminal()", "src/cli.rs prints");
     }
     let worker = code(&fs::read_to_string(root().join("src/worker.rs")).unwrap());
     let lines = worker.lines().filter(|line| printing.iter().any(|needle| line.contains(needle)));
