@@ -88,8 +88,8 @@ fn forget_mark() {
     unsafe { std::env::remove_var(MARK) };
 }
 
-/// What the launcher placed at fixed numbers. Input and result are `/dev/null`-like copies of the
-/// segment when there is no such file.
+/// What the launcher placed at fixed numbers. Input and result are the segment once more when
+/// there is no such file.
 struct Descriptors {
     segment: OwnedFd,
     input: OwnedFd,
@@ -182,9 +182,9 @@ impl Rank<'_> {
         self.agree(job)?;
         let windows = Windows::map(job, descriptors).map_err(machine("cannot map the arrays"))?;
         let (input, result) = windows.starts(job, attached);
+        #[expect(unsafe_code, reason = "typed access to the windows")]
         // SAFETY: windows into files were mapped with n elements, those into the segment were compared
         // with n in `agree`; all stay mapped to the end of this function.
-        #[expect(unsafe_code, reason = "typed access to the windows")]
         let mut arrays = unsafe { Arrays::new(job, InputFrom::of(job, input), result) };
         let counter = Counter::attach(self.control.header(), self.control.claims())
             .map_err(internal("cannot use the counter's lock"))?;

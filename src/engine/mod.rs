@@ -4,7 +4,7 @@
 //! World::build      staged output, segment, input array      nothing runs yet; all refusals
 //! ranks::start      one process a rank                       from the thread that watches them
 //! supervisor::watch pidfds, cancellation, deadline           takes no lock, waits at no barrier
-//! collect           audit, input unchanged, verification, output published
+//! collect           audit, verification, input unchanged, output published
 //! ```
 
 mod blame;

@@ -3,8 +3,9 @@
 //! `raw_sync::Mutex::new` makes a mutex that nobody can take once its holder was killed. So the
 //! launcher initialises a *robust* process-shared mutex itself, and everybody wraps it with
 //! `Mutex::from_existing`. The next locker after a death is then told (`EOWNERDEAD`), while it
-//! holds the lock. Nothing needs repair at that point: who owns a chunk is decided by one store
-//! (see [`super::claims`]), and the critical section is that decision and nothing else.
+//! holds the lock. It goes on, so that nobody hangs until the abort that follows a death reaches all.
+//! Who owns a chunk is decided by one store (see [`super::claims`]); if the holder died right after it,
+//! the claim is half done, which whoever goes on claiming after a death would have to repair first.
 //!
 //! Three traps of `raw_sync` 0.1.5 are handled here and nowhere else: the death notice arrives as
 //! an `Err` although the lock is held; its guard unwraps in `Drop`; and timeouts that are not whole
