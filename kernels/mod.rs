@@ -1,12 +1,20 @@
-//! The built-in kernels: one file each, and one line in each of the two lists below.
-
-mod collatz;
-mod hello;
-mod spin;
-mod square;
+//! The built-in kernels: one file each, and one line in the table below.
 
 use crate::kernel::Kernel;
 
-/// Every built-in kernel, in the order `spmd kernels` shows them.
-pub(crate) const BUILT_IN: &[&dyn Kernel] =
-    &[&square::Square, &hello::Hello, &collatz::Collatz, &spin::Spin];
+/// Declares the module of each kernel, and the table of them all.
+macro_rules! built_in {
+    ($($module:ident::$Kernel:ident,)*) => {
+        $(mod $module;)*
+
+        /// Every built-in kernel, in the order `spmd kernels` shows them.
+        pub(crate) const BUILT_IN: &[&dyn Kernel] = &[$(&$module::$Kernel),*];
+    };
+}
+
+built_in! {
+    square::Square,
+    hello::Hello,
+    collatz::Collatz,
+    spin::Spin,
+}

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::builder::{FalseyValueParser, TypedValueParser};
@@ -124,7 +123,7 @@ impl TalkOptions {
 }
 
 /// Runs the command line of this process.
-pub(crate) fn main() -> ExitCode {
+pub(crate) fn main() -> Exit {
     signals::ignore_file_size_limit();
     crate::log::start_if_asked();
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -164,15 +163,11 @@ fn nested(matches: &ArgMatches) -> &ArgMatches {
     matches.subcommand().map_or(matches, |(_, nested)| nested)
 }
 
-fn code(exit: Exit) -> ExitCode {
-    ExitCode::from(u8::try_from(exit.code()).unwrap_or(u8::MAX))
-}
-
 /// Answers a command line that could not be parsed: `--help` and `--version` among them.
-fn unparsed(error: &clap::Error, arguments: &[OsString], json: bool) -> ExitCode {
+fn unparsed(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit {
     if !error.use_stderr() {
         return match report::document(error.to_string().trim_end()) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(()) => Exit::Complete,
             Err(error) => fail(&error, Reporter::new(Talk::Normal, Color::Auto), false),
         };
     }
@@ -262,7 +257,7 @@ fn origin_of_fault(flag: &str, arguments: &[OsString]) -> String {
     if !typed && std::env::var_os(&variable).is_some() { variable } else { flag.to_owned() }
 }
 
-fn fail(error: &Error, reporter: Reporter, json: bool) -> ExitCode {
+fn fail(error: &Error, reporter: Reporter, json: bool) -> Exit {
     reporter.error(error);
     if json {
         // stderr has the message; a stdout that is gone changes neither it nor the exit code.
@@ -271,10 +266,10 @@ fn fail(error: &Error, reporter: Reporter, json: bool) -> ExitCode {
     if let Error::Interrupted { signal, .. } = error {
         signals::die_by(*signal);
     }
-    code(error.exit())
+    error.exit()
 }
 
-fn run(command: RunCommand, matches: &ArgMatches) -> ExitCode {
+fn run(command: RunCommand, matches: &ArgMatches) -> Exit {
     if command.talk.dry_run {
         return plan(command, matches);
     }
@@ -283,10 +278,10 @@ fn run(command: RunCommand, matches: &ArgMatches) -> ExitCode {
     let reporter = Reporter::new(talk.talk(), talk.color);
     match run_to_end(options, &talk, reporter, matches) {
         Ok(finished) => match conclude(&finished, &talk, reporter) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(()) => Exit::Complete,
             Err(error) => {
                 reporter.error(&error);
-                code(error.exit())
+                error.exit()
             }
         },
         Err(error) => fail(&error, reporter, talk.json),
@@ -414,7 +409,7 @@ fn conclude(finished: &Finished, talk: &TalkOptions, reporter: Reporter) -> Resu
     shown
 }
 
-fn plan(command: RunCommand, matches: &ArgMatches) -> ExitCode {
+fn plan(command: RunCommand, matches: &ArgMatches) -> Exit {
     let RunCommand { options, talk } = command;
     let options = layered(options, matches);
     let reporter = Reporter::new(talk.talk(), talk.color);
@@ -432,7 +427,7 @@ fn plan(command: RunCommand, matches: &ArgMatches) -> ExitCode {
         }
     });
     match shown {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Complete,
         Err(error) => fail(&error, reporter, talk.json),
     }
 }
@@ -464,14 +459,14 @@ fn origin(matches: &ArgMatches, name: &str) -> String {
     }
 }
 
-fn kernels(name: Option<&str>) -> ExitCode {
+fn kernels(name: Option<&str>) -> Exit {
     let catalog = catalog();
     let text = match name {
         None => Ok(report::kernels(&catalog)),
         Some(name) => catalog.find(name).map(report::kernel),
     };
     match text.and_then(|text| report::document(text.trim_end())) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Complete,
         Err(error) => fail(&error, Reporter::new(Talk::Normal, Color::Auto), false),
     }
 }

@@ -73,5 +73,14 @@ pub fn init(kernels: &[&'static dyn Kernel]) {
 #[must_use]
 pub fn main(kernels: &[&'static dyn Kernel]) -> ExitCode {
     init(kernels);
-    cli::main()
+    ExitCode::from(u8::try_from(cli::main().code()).unwrap_or(u8::MAX))
+}
+
+/// What the program `spmd` does instead of a `main`: see `src/main.rs`. Not for programs of your own.
+#[doc(hidden)]
+pub fn program() -> ! {
+    host::streams::open_the_closed();
+    host::signals::ignore_broken_pipes();
+    init(&[]);
+    std::process::exit(cli::main().code())
 }

@@ -74,6 +74,12 @@ pub(crate) fn die_by(signal: i32) -> ! {
     std::process::exit(128 + signal) // A signal whose default is to be ignored.
 }
 
+/// Lets writing to a pipe that nobody reads be an error instead of the end, as Rust's start does.
+pub(crate) fn ignore_broken_pipes() {
+    // SAFETY: ignoring needs no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// Lets writing beyond a file size limit be an error instead of the end.
 pub(crate) fn ignore_file_size_limit() {
     // SAFETY: ignoring needs no handler.

@@ -26,6 +26,19 @@ extern "C" fn look() {
     }
 }
 
+/// Opens `/dev/null` for each that was closed, as Rust's start does, so that no file gets its number.
+pub(crate) fn open_the_closed() {
+    for fd in 0..3 {
+        if CLOSED.load(Relaxed) & (1 << fd) != 0 {
+            // SAFETY: a C string. The lowest free number is this one: those below are open by now.
+            let opened = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+            if opened != fd {
+                std::process::abort(); // No descriptor to be had, or no /dev/null: as Rust's start.
+            }
+        }
+    }
+}
+
 /// One of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
