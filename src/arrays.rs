@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use crate::data::{ByteOrder, Scalar};
+use crate::data::{ByteOrder, DType, Scalar};
 use crate::host::map::Window;
 use crate::job::{Bounds, InputAt, Job};
 use crate::kernel::{Block, BlockAt, Context, Kernel, KernelError};
@@ -98,12 +98,6 @@ impl<'a> Arrays<'a> {
         self.job.dtype.size()
     }
 
-    /// Cuts a chunk into blocks.
-    pub(crate) fn blocks(&self, chunk: Chunk) -> impl Iterator<Item = Chunk> + use<> {
-        let step = BLOCK_BYTES / self.element();
-        chunk.clone().step_by(step).map(move |first| first..chunk.end.min(first + step as u64))
-    }
-
     /// Returns the address of a result.
     pub(crate) fn result_at(&self, index: u64) -> *mut u8 {
         // In range: an index below n, in an array of n elements that is mapped.
@@ -162,7 +156,7 @@ impl<'a> Arrays<'a> {
     ///
     /// The range must belong to this rank: its own slice, before the barrier that opens the pass.
     pub(crate) fn initialise(&mut self, range: Chunk) -> Result<(), KernelError> {
-        for block in self.blocks(range) {
+        for block in blocks(&range, self.job.dtype) {
             let from = self.load(&block)?;
             let bytes = length(&block) * self.element();
             // SAFETY: both are that many bytes, and never overlap: results have their own pages.
@@ -177,7 +171,7 @@ impl<'a> Arrays<'a> {
         range: Chunk,
         bounds: Bounds,
     ) -> Result<Option<u64>, KernelError> {
-        for block in self.blocks(range) {
+        for block in blocks(&range, self.job.dtype) {
             let from = self.load(&block)?;
             let found = with_dtype!(self.job.dtype, T => {
                 // SAFETY: `load` returns that many elements, native and aligned.
@@ -200,7 +194,7 @@ impl<'a> Arrays<'a> {
         }))
     }
 
-    /// Computes one block from the input array into `result`.
+    /// Computes a block, or a part of one, from the input array into `result`.
     ///
     /// # Safety
     /// `result` is the block's length of elements, aligned, that nobody else touches meanwhile.
@@ -218,29 +212,72 @@ impl<'a> Arrays<'a> {
         kernel.run(&mut unsafe { Block::new(context, at) })
     }
 
-    /// Computes one block in place: `saved` takes a copy of the inputs, which the kernel reads.
-    ///
-    /// `armed` is called once the copy is complete, before the first input is overwritten.
+    /// Copies a part of a block's inputs, which lie in the result array, into its saved block.
     ///
     /// # Safety
     /// `saved` is room for a block, aligned, and it and the block's results belong to the caller.
-    pub(crate) unsafe fn compute_in_place(
+    pub(crate) unsafe fn save(&self, block: &Chunk, part: &Chunk, saved: *mut u8) {
+        let (from, to) = (self.result_at(part.start), self.in_saved(block, part.start, saved));
+        // SAFETY: that many bytes each, the caller's; the saved block lies outside the array.
+        unsafe { std::ptr::copy_nonoverlapping(from, to, length(part) * self.element()) };
+    }
+
+    /// Copies a saved block back.
+    ///
+    /// # Safety
+    /// As for [`Arrays::save`].
+    pub(crate) unsafe fn restore(&self, block: &Chunk, saved: *mut u8) {
+        let bytes = length(block) * self.element();
+        // SAFETY: that many bytes each, the caller's; the saved block lies outside the array.
+        unsafe { std::ptr::copy_nonoverlapping(saved, self.result_at(block.start), bytes) };
+    }
+
+    /// Computes a part of a block in place: the kernel reads the saved block.
+    ///
+    /// # Safety
+    /// As for [`Arrays::save`]; and the part was saved.
+    pub(crate) unsafe fn compute_saved(
         &self,
         kernel: &dyn Kernel,
         context: Context<'_>,
         block: &Chunk,
+        part: &Chunk,
         saved: *mut u8,
-        armed: impl FnOnce(),
     ) -> Result<(), KernelError> {
-        let result = self.result_at(block.start);
-        let len = length(block);
-        // SAFETY: that many bytes each, the caller's; the saved block lies outside the array.
-        unsafe { std::ptr::copy_nonoverlapping(result, saved, len * self.element()) };
-        armed();
-        let at = BlockAt { first: block.start, len, input: saved, result };
+        let at = BlockAt {
+            first: part.start,
+            len: length(part),
+            input: self.in_saved(block, part.start, saved),
+            result: self.result_at(part.start),
+        };
         // SAFETY: both are the caller's, and they do not overlap.
         kernel.run(&mut unsafe { Block::new(context, at) })
     }
+
+    /// Returns where an index of a block lies in its saved block.
+    fn in_saved(&self, block: &Chunk, index: u64, saved: *mut u8) -> *mut u8 {
+        saved.wrapping_add((index - block.start) as usize * self.element())
+    }
+
+    /// Makes the result of an index that is left out one that nobody takes for a result: NaN, or 0 where
+    /// there is no NaN.
+    ///
+    /// # Safety
+    /// The result belongs to the caller.
+    pub(crate) unsafe fn leave_out(&self, index: u64) {
+        let at = self.result_at(index);
+        with_dtype!(self.job.dtype, T => {
+            // SAFETY: an element of the array, aligned, the caller's.
+            unsafe { at.cast::<T>().write(T::NONE) }
+        });
+    }
+}
+
+/// Cuts a chunk into blocks.
+pub(crate) fn blocks(chunk: &Chunk, dtype: DType) -> impl Iterator<Item = Chunk> + use<> {
+    let step = BLOCK_BYTES / dtype.size();
+    let end = chunk.end;
+    chunk.clone().step_by(step).map(move |first| first..end.min(first + step as u64))
 }
 
 fn length(block: &Chunk) -> usize {

@@ -11,7 +11,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::data::OutputSpec;
-use crate::engine::{Orders, Tick, World};
+use crate::engine::{Audience, Orders, World};
 use crate::error::{Error, Exit, Explained};
 use crate::host::signals::{self, Signals};
 use crate::job::Accounts;
@@ -20,6 +20,7 @@ use crate::panics::caught;
 use crate::record;
 use crate::report::{self, Color, Reporter, Talk};
 use crate::run::{Finished, Run, catalog};
+use crate::shm::Segment;
 
 const AFTER_HELP: &str = "\
 Every option up to Measure is a variable too: SPMD_PROCS=4. `spmd plan` shows which one decided.
@@ -327,11 +328,11 @@ fn run_to_end(
     // Only for as long as there are ranks: before, nothing is there to be cleaned up, and after,
     // writing to a pipe may block for ever. The default action is right then.
     orders.attend(Signals::take().map_err(|e| spmd_failed("cannot receive signals", e))?);
-    let mut bar = Bar::new();
-    let mut show = |done, total| bar.show(done, total);
-    let tick: Tick<'_> = if bar_wanted(talk) { Some(&mut show) } else { None };
-    let run = caught(|| world.run(&orders, tick));
-    bar.clear();
+    let mut screen = Screen { reporter, bar: bar_wanted(talk).then(Bar::new) };
+    let run = caught(|| world.run(&orders, &mut screen));
+    if let Some(bar) = screen.bar {
+        bar.clear();
+    }
     match run {
         Ok(collected) => Ok(Finished { collected: collected? }),
         Err(said) => Err(Error::refused(format!("spmd itself failed: {said}"))),
@@ -345,6 +346,33 @@ fn bar_wanted(talk: &TalkOptions) -> bool {
         && !talk.quiet
         && std::env::var_os("CI").is_none()
         && io::stderr().is_terminal()
+}
+
+/// Shows a run to whoever sits in front of it.
+struct Screen {
+    reporter: Reporter,
+    bar: Option<Bar>,
+}
+
+impl Audience for Screen {
+    fn began(&mut self, _: &Segment) {}
+
+    fn warn(&mut self, text: &str) {
+        match self.bar.as_ref().and_then(|bar| bar.drawn.as_ref()) {
+            Some(bar) => bar.suspend(|| self.reporter.warning(text)),
+            None => self.reporter.warning(text),
+        }
+    }
+
+    fn progress(&mut self, done: u64, total: u64) {
+        if let Some(bar) = &mut self.bar {
+            bar.show(done, total);
+        }
+    }
+
+    fn wants_progress(&self) -> bool {
+        self.bar.is_some()
+    }
 }
 
 /// A progress bar that shows itself after a second.
@@ -406,7 +434,7 @@ fn conclude(finished: &Finished, talk: &TalkOptions, reporter: Reporter) -> Resu
         report::results(finished)
     };
     reporter.run(finished);
-    shown
+    shown.and_then(|()| finished.collected.verdict())
 }
 
 fn plan(command: RunCommand, matches: &ArgMatches) -> Exit {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{ByteOrder, DType, Overflow};
 use crate::host::affinity::CpuSet;
+use crate::inject::Injection;
 use crate::kernel::{Kernel, Params, Setting};
 use crate::schedule::Partition;
 use crate::shm::Patience;
@@ -29,6 +30,9 @@ pub(crate) struct Job {
     pub(crate) accounts: Accounts,
     pub(crate) warmup: u32,
     pub(crate) repeats: u32,
+    /// Faults on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) inject: Vec<Injection>,
 }
 
 /// Where the inputs come from.

@@ -16,6 +16,7 @@ mod data;
 mod engine;
 mod error;
 mod host;
+mod inject;
 mod job;
 pub mod kernel;
 #[path = "../kernels/mod.rs"]
@@ -23,6 +24,7 @@ mod kernels;
 mod log;
 mod options;
 mod panics;
+mod phase;
 mod placement;
 mod plan;
 mod record;
@@ -41,7 +43,10 @@ pub use kernel::{
     Beyond, Block, Cost, Domain, Kernel, KernelError, Param, ParamKind, Params, Repeatable,
     Setting, Shown,
 };
-pub use options::{Bind, Count, KeyValue, Map, Procs, RunOptions, Span, Verify, Wait};
+pub use inject::Injection;
+pub use options::{
+    Bind, Count, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify, Wait,
+};
 pub use record::Record;
 pub use run::{Finished, Handle, Progress, Run};
 pub use schedule::{Chunk, Schedule, ScheduleKind};

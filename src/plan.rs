@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 
 use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
+use crate::inject::Injection;
 use crate::job::{Accounts, Bounds, InputAt, Job, Mode, ResultAt};
 use crate::kernel::{Beyond, Catalog, Cost, Domain, Kernel, Params, Repeatable, Setting};
 use crate::options::{Bind, Map, Procs, RunOptions, Verify, Wait};
@@ -100,6 +101,7 @@ impl Plan {
         let preferred = preferred_chunk(n, placement.procs, cost.ns, dtype.size());
         let partition = Partition::new(schedule, n, placement.procs, preferred, align);
 
+        check_faults(&options.inject, placement.procs)?;
         let (spins, yields) = patience(options.wait.unwrap_or(Wait::Hybrid), placement.crowding);
         let job = Job {
             kernel: kernel.name().to_owned(),
@@ -118,6 +120,7 @@ impl Plan {
             accounts: Accounts::Wanted,
             warmup: options.warmup.unwrap_or(0),
             repeats: options.repeats.map_or(1, std::num::NonZeroU32::get),
+            inject: options.inject.clone(),
         };
         let shape = input.shape.clone();
         let backing = options.backing.unwrap_or(Backing::Shm);
@@ -299,6 +302,24 @@ fn result_at(output: Option<&OutputSpec>, dtype: DType, shape: &Shape) -> Result
         Some(OutputSpec::Csv(_) | OutputSpec::Txt(_) | OutputSpec::Stdout) | None => {
             ResultAt::Segment
         }
+    }
+}
+
+/// Refuses faults that cannot strike.
+fn check_faults(faults: &[Injection], procs: u32) -> Result<(), Error> {
+    if faults.len() > Injection::MOST {
+        return Err(Error::rejected(format!(
+            "{} faults are to be injected; a run has {} at most",
+            faults.len(),
+            Injection::MOST
+        )));
+    }
+    match faults.iter().find(|fault| fault.rank.is_some_and(|rank| rank >= procs)) {
+        None => Ok(()),
+        Some(fault) => Err(Error::rejected(
+            Explained::new(format!("fault `{fault}` is for a rank that this run does not have"))
+                .hint(format!("ranks are 0 to {}", procs - 1)),
+        )),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data::DType;
 use crate::engine::{Collected, Results};
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::options::Verify;
 
 /// The version of the schema.
@@ -27,6 +27,9 @@ pub struct Record {
     exit: i32,
     verify: &'static str,
     recovered: u32,
+    restarts: u32,
+    /// Half-open ranges of indices that have no result.
+    missing: Vec<[u64; 2]>,
     warnings: Vec<String>,
     time: Time,
     throughput: Throughput,
@@ -91,7 +94,8 @@ struct ResultSummary {
 
 impl Record {
     pub(crate) fn of(collected: &Collected) -> Self {
-        let Collected { results, times, ranks } = collected;
+        let Collected { results, times, ranks, history } = collected;
+        let exit = collected.verdict().err().map_or(Exit::Complete, |error| error.exit());
         let plan = &results.world().plan;
         let rates = Rates::of(collected);
         Self {
@@ -102,14 +106,16 @@ impl Record {
             dtype: plan.job.dtype,
             schedule: plan.job.partition.schedule().to_string(),
             params: resolved(plan),
-            status: "ok",
-            exit: 0,
+            status: exit.status(),
+            exit: exit.code(),
             verify: match plan.verify {
                 Verify::None => "none",
                 Verify::Sample | Verify::Full => "ok",
             },
-            recovered: 0,
-            warnings: plan.placement.warnings.clone(),
+            recovered: history.recovered,
+            restarts: history.restarts,
+            missing: history.missing.iter().map(|range| [range.start, range.end]).collect(),
+            warnings: plan.placement.warnings.iter().chain(&history.warnings).cloned().collect(),
             time: Time {
                 total_s: times.total,
                 spawn_s: times.spawn,

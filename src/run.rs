@@ -2,18 +2,18 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use crate::data::{Input, InputSpec, OutputSpec, Overflow, Scalar};
-use crate::engine::{Cause, Collected, Orders, World};
+use crate::engine::{Audience, Cause, Collected, Orders, World};
 use crate::error::{Error, Explained};
 use crate::kernel::{Catalog, Kernel};
 use crate::options::{Count, KeyValue, Procs, RunOptions, Span, Verify};
 use crate::plan::Plan;
 use crate::record::Record;
-use crate::schedule::Schedule;
-use crate::shm::{Attached, RankSlot};
+use crate::schedule::{Chunk, Schedule};
+use crate::shm::{Attached, RankSlot, Segment};
 
 /// The kernels this process knows, set once by [`crate::init`] or [`crate::main`].
 static KERNELS: OnceLock<Catalog> = OnceLock::new();
@@ -178,8 +178,29 @@ struct Watched {
     orders: Orders,
     /// Where the ranks' progress is read, once there is a segment: a mapping of its own, so that it
     /// outlives the run's.
-    segment: OnceLock<Attached>,
+    segment: Mutex<Option<Attached>>,
     total: u64,
+}
+
+/// Lets the handle see the segment that is in use. What is warned of is in the record.
+struct Shared<'a>(&'a Watched);
+
+impl Audience for Shared<'_> {
+    fn began(&mut self, segment: &Segment) {
+        if let Ok(mut seen) = self.0.segment.lock() {
+            *seen = Attached::observe(segment.fd()).ok(); // Without it progress stays at 0.
+        }
+    }
+
+    fn warn(&mut self, text: &str) {
+        tracing::warn!("{text}");
+    }
+
+    fn progress(&mut self, _: u64, _: u64) {}
+
+    fn wants_progress(&self) -> bool {
+        false
+    }
 }
 
 /// How far a run has come.
@@ -198,7 +219,7 @@ impl Handle {
         let total = plan.size().saturating_mul(plan.job.passes());
         let orders = Orders::new(limit).map_err(|e| spmd_failed("cannot make a pipe", e))?;
         let (ended, end) = std::io::pipe().map_err(|e| spmd_failed("cannot make a pipe", e))?;
-        let watched = Arc::new(Watched { orders, segment: OnceLock::new(), total });
+        let watched = Arc::new(Watched { orders, segment: Mutex::new(None), total });
         let shared = Arc::clone(&watched);
         // Ranks die with the thread that started them, so that thread is the one that watches them
         // and ends only after them.
@@ -206,12 +227,8 @@ impl Handle {
             .name("spmd-watch".to_owned())
             .spawn(move || {
                 // Building the world may take as long as reading the input does.
-                let collected = World::build(plan).and_then(|world| {
-                    if let Ok(attached) = Attached::observe(world.segment.fd()) {
-                        let _ = shared.segment.set(attached); // Set here alone, so it was empty.
-                    }
-                    world.run(&shared.orders, None)
-                });
+                let collected = World::build(plan)
+                    .and_then(|world| world.run(&shared.orders, &mut Shared(&shared)));
                 drop(end); // Seen as the end of the pipe by whoever polls it.
                 collected
             })
@@ -222,12 +239,13 @@ impl Handle {
     /// Returns how far the run has come. Costs the ranks nothing.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let done = self
-            .watched
-            .segment
-            .get()
+        let total = self.watched.total;
+        let segment = self.watched.segment.lock().ok();
+        let done: u64 = segment
+            .as_deref()
+            .and_then(Option::as_ref)
             .map_or(0, |attached| attached.control().ranks().iter().map(RankSlot::done).sum());
-        Progress { done, total: self.watched.total }
+        Progress { done: done.min(total), total }
     }
 
     /// Says whether the run has ended, in whatever way: [`Handle::wait`] then returns at once.
@@ -293,6 +311,18 @@ impl Finished {
             )));
         }
         Ok(results.copy(0..results.len()))
+    }
+
+    /// Returns what went wrong and did not end the run: deaths that were recovered, above all.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.collected.history.warnings
+    }
+
+    /// Returns the ranges of indices that have no result; none, unless `on-error` is `keep`.
+    #[must_use]
+    pub fn missing(&self) -> &[Chunk] {
+        &self.collected.history.missing
     }
 
     /// Returns the record of the run: what `--json` prints.

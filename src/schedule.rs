@@ -263,6 +263,26 @@ impl Partition {
         (begin < end).then_some(begin..end)
     }
 
+    /// Returns the number of a chunk among all of them, in index order.
+    pub(crate) fn number(&self, chunk: &Chunk) -> u64 {
+        match self.rule {
+            Rule::Slices => {
+                let first = (0..self.procs).find(|&rank| self.boundary(rank + 1) > chunk.start);
+                first.unwrap_or(self.procs).into()
+            }
+            Rule::Dealt | Rule::Equal => chunk.start / self.chunk,
+            // Counted: how many there are before it is no formula. For messages, so it may take a while.
+            Rule::Shrinking => {
+                let (mut ticket, mut number) = (self.first(0), 0);
+                while ticket.0 < chunk.start {
+                    ticket = self.next(0, ticket);
+                    number += 1;
+                }
+                number
+            }
+        }
+    }
+
     /// Returns the slice of the index space that `rank` touches first.
     ///
     /// It is the rank's own under `static`, and a fair share under the other schedules.

@@ -104,6 +104,9 @@ pub trait Scalar:
     /// The value that names this type.
     const DTYPE: DType;
 
+    /// What stands where there is no result: NaN, or 0 in a type that has none.
+    const NONE: Self;
+
     /// Converts an index or another integer: wraps integers, rounds to nearest even for floats.
     fn from_i128(value: i128) -> Self;
 
@@ -143,6 +146,7 @@ macro_rules! integer {
         impl sealed::Sealed for $type {}
         impl Scalar for $type {
             const DTYPE: DType = $dtype;
+            const NONE: Self = 0;
             #[inline]
             fn from_i128(value: i128) -> Self {
                 value as Self
@@ -188,6 +192,7 @@ macro_rules! float {
         impl sealed::Sealed for $type {}
         impl Scalar for $type {
             const DTYPE: DType = $dtype;
+            const NONE: Self = Self::NAN;
             #[inline]
             fn from_i128(value: i128) -> Self {
                 value as Self

@@ -2,15 +2,14 @@
 
 use std::io::{self, BufWriter, Write};
 
-use super::ranks::Ranks;
+use super::history::History;
+use super::orders::Orders;
 use super::results::Results;
-use super::supervisor::Orders;
 use super::verify::{verify, with_arrays};
 use super::world::World;
 use crate::data::{OutputSpec, Source, StagedFile, Stamp};
 use crate::error::{Error, Explained};
 use crate::host::clock;
-use crate::host::procs::Child;
 use crate::plan;
 use crate::shm::{Incomplete, NO_CPU, Relaxed};
 
@@ -19,6 +18,27 @@ pub(crate) struct Collected {
     pub(crate) results: Results,
     pub(crate) times: Times,
     pub(crate) ranks: Vec<RankReport>,
+    pub(crate) history: History,
+}
+
+impl Collected {
+    /// Returns what the run has come to, now that its output is written: an error if something is
+    /// missing in it, or if warnings are to be errors.
+    pub(crate) fn verdict(&self) -> Result<(), Error> {
+        if let Some(missing) = self.history.missing_text() {
+            return Err(Error::failed(
+                Explained::new(missing).hint("--on-error keep completed and wrote the rest"),
+            ));
+        }
+        let strict = self.results.world().plan.options.strict == Some(true);
+        if strict && self.history.recovered > 0 {
+            return Err(Error::failed(
+                Explained::new("the run was complete only after recovered deaths")
+                    .hint("--strict makes that an error; the output was written"),
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Where the time went, in seconds.
@@ -72,8 +92,9 @@ pub(crate) enum Pinned {
 /// Finishes a run whose ranks have all left.
 pub(super) fn collect(
     world: World,
-    ranks: &Ranks,
+    pids: &[i32],
     spawned: u64,
+    mut history: History,
     orders: &Orders,
 ) -> Result<Collected, Error> {
     let window = world.result_window()?;
@@ -90,9 +111,10 @@ pub(super) fn collect(
         staged.publish()?;
     }
     let done = clock::now_ns();
-    let ranks = reports(results.world(), &ranks.children);
+    never_struck(results.world(), &mut history);
+    let ranks = reports(results.world(), pids);
     let times = times(results.world(), spawned, finishing, done);
-    Ok(Collected { results, times, ranks })
+    Ok(Collected { results, times, ranks, history })
 }
 
 /// Refuses a run whose ranks found an input the kernel cannot take; none of it was computed.
@@ -128,13 +150,18 @@ fn audit(world: &World) -> Result<(), Error> {
                 rank.map_or(String::new(), |rank| format!(" by rank {rank}")),
             ),
         })
-    })?;
-    let expected = world.plan.size().saturating_mul(world.plan.job.passes());
-    let computed: u64 = control.ranks().iter().map(crate::shm::RankSlot::done).sum();
-    if computed == expected {
-        Ok(())
-    } else {
-        Err(wrong(format!("{computed} indices were computed, expected {expected}")))
+    })
+}
+
+/// Warns of injected faults that had no occasion: a test of one's kernel that tests nothing.
+fn never_struck(world: &World, history: &mut History) {
+    let header = world.segment.control().header();
+    for (number, fault) in world.plan.job.inject.iter().enumerate() {
+        if header.strikes(number) == 0 {
+            history.warnings.push(format!(
+                "the injected fault `{fault}` never struck: no rank came to that point"
+            ));
+        }
     }
 }
 
@@ -148,7 +175,7 @@ pub(super) fn traced(world: &World, error: Error) -> Error {
 }
 
 /// Checks that a mapped input is the file it was when it was checked.
-fn input_unchanged(world: &World) -> Result<(), Error> {
+pub(super) fn input_unchanged(world: &World) -> Result<(), Error> {
     let name = &world.plan.input.name;
     let Source::File { file, stamp, .. } = &world.plan.input.source else { return Ok(()) };
     match Stamp::of(file) {
@@ -224,16 +251,16 @@ fn times(world: &World, spawned: u64, finishing: u64, done: u64) -> Times {
     }
 }
 
-fn reports(world: &World, children: &[Child]) -> Vec<RankReport> {
+fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {
     let control = world.segment.control();
     let known = |cpu: u32| (cpu != NO_CPU).then_some(cpu);
     (0..)
-        .zip(control.ranks().iter().zip(children))
-        .map(|(rank, (slot, child))| {
+        .zip(control.ranks().iter().zip(pids))
+        .map(|(rank, (slot, &pid))| {
             let pinned = known(slot.pinned.load(Relaxed));
             RankReport {
                 rank,
-                pid: child.pid,
+                pid,
                 cpu: pinned.or_else(|| known(slot.cpu.load(Relaxed))),
                 pinned: match (slot.wanted(), pinned) {
                     (None, _) => Pinned::Unasked,

@@ -5,11 +5,12 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
+use std::time::Instant;
 
-use super::World;
+use super::world::World;
 use crate::error::{Error, Explained};
 use crate::host::limits;
-use crate::host::procs::{self, Child, Ended};
+use crate::host::procs::{self, Child};
 use crate::worker;
 
 /// Libraries that start a thread per CPU unless told otherwise: N ranks would start N² of them.
@@ -25,19 +26,37 @@ const THREAD_COUNTS: [&str; 8] = [
 ];
 
 /// The ranks of a world. Dropped before all have been seen to end, it kills and reaps the rest.
-#[derive(Debug)]
-pub(super) struct Ranks {
-    pub(super) children: Vec<Child>,
-    pub(super) ended: Vec<Option<Ended>>,
+pub(super) struct Ranks<'w> {
+    world: &'w World,
+    /// What every rank finds in its environment.
+    common: Vec<CString>,
+    seats: Vec<Seat>,
 }
 
-impl Drop for Ranks {
+/// One rank: its latest process, and what became of that.
+#[derive(Debug)]
+pub(super) struct Seat {
+    child: Child,
+    state: State,
+    /// When the process was started.
+    began: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Running,
+    /// Dead, and to be started again once the barrier it had arrived at has opened.
+    Awaiting,
+    /// It has ended, and is needed no more.
+    Left,
+}
+
+impl Drop for Ranks<'_> {
     fn drop(&mut self) {
-        let left = || self.children.iter().zip(&self.ended).filter(|(_, ended)| ended.is_none());
-        for (child, _) in left() {
+        for (_, child) in self.living() {
             child.signal(libc::SIGKILL);
         }
-        for (child, _) in left() {
+        for (_, child) in self.living() {
             // Bounded: a process that is stuck in the kernel must not hold up its launcher for ever.
             for _ in 0..50 {
                 if child.reap().is_some() {
@@ -49,26 +68,86 @@ impl Drop for Ranks {
     }
 }
 
-/// Starts every rank of a world, or none.
-pub(super) fn start(world: &World) -> Result<Ranks, Error> {
-    let procs = world.plan.procs();
-    enough_descriptors(procs)?;
-    let common = environment(world);
-    let descriptors = world.descriptors();
-    let mut ranks = Ranks { children: Vec::with_capacity(procs as usize), ended: Vec::new() };
-    for (rank, pin) in (0..procs).zip(&world.plan.placement.pins) {
+impl<'w> Ranks<'w> {
+    /// Starts every rank of a world, or none.
+    pub(super) fn start(world: &'w World) -> Result<Self, Error> {
+        let procs = world.plan.procs();
+        enough_descriptors(procs)?;
+        let seats = Vec::with_capacity(procs as usize);
+        let mut ranks = Self { world, common: environment(world), seats };
+        for rank in 0..procs {
+            let child = ranks.spawn(rank)?;
+            ranks.seats.push(Seat { child, state: State::Running, began: Instant::now() });
+        }
+        Ok(ranks)
+    }
+
+    /// Starts a rank that has died once more.
+    pub(super) fn replace(&mut self, rank: u32) -> Result<(), Error> {
+        self.world.segment.control().ranks()[rank as usize].renew();
+        let child = self.spawn(rank)?;
+        self.seats[rank as usize] = Seat { child, state: State::Running, began: Instant::now() };
+        Ok(())
+    }
+
+    fn spawn(&self, rank: u32) -> Result<Child, Error> {
         let number = rank.to_string();
-        let mut environment = common.clone();
+        let mut environment = self.common.clone();
         environment.extend(variable(worker::RANK, &number));
-        if let Some(cpu) = pin {
+        if let Some(cpu) = self.world.plan.placement.pins.get(rank as usize).copied().flatten() {
             environment.extend(variable("SPMD_CPU", &cpu.to_string()));
         }
         let number = CString::new(number).unwrap_or_default();
-        let child = procs::spawn(procs::SELF, &[c"spmd-rank", &number], &environment, &descriptors);
-        ranks.children.push(child.map_err(|error| refused(rank, procs, &error))?);
-        ranks.ended.push(None);
+        let arguments = [c"spmd-rank", &number];
+        procs::spawn(procs::SELF, &arguments, &environment, &self.world.descriptors())
+            .map_err(|error| refused(rank, self.world.plan.procs(), &error))
     }
-    Ok(ranks)
+
+    /// Returns the ranks whose process has not been seen to end.
+    pub(super) fn living(&self) -> impl Iterator<Item = (u32, &Child)> {
+        let numbered = (0..).zip(&self.seats);
+        numbered.filter(|(_, seat)| seat.state == State::Running).map(|(rank, seat)| (rank, &seat.child))
+    }
+
+    /// Returns the dead ranks that wait to be started again.
+    pub(super) fn awaiting(&self) -> Vec<u32> {
+        let numbered = (0..).zip(&self.seats);
+        numbered.filter(|(_, seat)| seat.state == State::Awaiting).map(|(rank, _)| rank).collect()
+    }
+
+    /// Says whether the process of a rank has been seen to end.
+    pub(super) fn is_dead(&self, rank: u32) -> bool {
+        self.seats.get(rank as usize).is_none_or(|seat| seat.state != State::Running)
+    }
+
+    /// Notes that the process of a rank has ended, and whether another one is to follow.
+    pub(super) fn ended(&mut self, rank: u32, follow: Follow) {
+        self.seats[rank as usize].state = match follow {
+            Follow::Replacement => State::Awaiting,
+            Follow::Nobody => State::Left,
+        };
+    }
+
+    pub(super) fn child(&self, rank: u32) -> &Child {
+        &self.seats[rank as usize].child
+    }
+
+    /// Returns when the latest process of a rank was started.
+    pub(super) fn began(&self, rank: u32) -> Instant {
+        self.seats[rank as usize].began
+    }
+
+    /// Returns the pid of each rank's latest process.
+    pub(super) fn pids(&self) -> Vec<i32> {
+        self.seats.iter().map(|seat| seat.child.pid).collect()
+    }
+}
+
+/// Whether a process that has ended is to be followed by another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follow {
+    Replacement,
+    Nobody,
 }
 
 fn refused(rank: u32, procs: u32, error: &io::Error) -> Error {

@@ -1,27 +1,32 @@
-//! Watches the ranks until all have ended, and ends them when they must.
+//! Watches the ranks until all have ended: recovers what the dead had in hand, and ends the others
+//! when they must.
 //!
 //! One poll over every rank's pidfd and the orders from outside: whichever rank ends first is seen
 //! first, in well under a millisecond. The supervisor takes no lock that a rank takes and waits at no
 //! barrier, so no death of a rank can stop it.
 
-use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::World;
-use super::blame::{blame, finished, never_began};
-use super::ranks::Ranks;
-use super::signals;
+use super::audience::Audience;
+use super::deaths::{Death, How, Ledger, Verdict, finished, never_began};
+use super::history::History;
+use super::orders::Orders;
+use super::pulse::{Finding, Pulse};
+use super::ranks::{Follow, Ranks};
+use super::world::World;
 use crate::error::{Error, Explained};
+use crate::host::limits::OomKills;
 use crate::host::procs::{self, Child};
-use crate::host::signals::{Signals, die_by};
-use crate::shm::{Abort, RankSlot, Stage};
+use crate::schedule::Chunk;
+use crate::shm::{Abort, Care, RankSlot, Stage};
 
 /// Between two looks at the progress, for whoever shows it.
 const TICK: Duration = Duration::from_millis(100);
 /// A rank that has not attached by then never will: its program does not know that it is one.
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
+/// A dead rank that had arrived is started again once the others have left that barrier.
+const AWAIT: Duration = Duration::from_millis(2);
 /// After an abort, ranks stop by themselves between two blocks; this is for those that cannot.
 const TERM_AFTER: Duration = Duration::from_millis(250);
 /// And this for those that will not.
@@ -29,166 +34,256 @@ const KILL_AFTER: Duration = Duration::from_secs(2);
 /// A killed process that is still there is stuck in the kernel.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(7);
 
-/// Why a run is ended from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// The program that started it no longer wants it.
-    Cancelled,
-    /// The launcher was sent this signal.
-    Signal(i32),
+/// How watching the ranks of one world has ended.
+pub(super) enum Ended {
+    /// Every rank has done its work.
+    Complete,
+    /// Memory may be damaged: everything is to be begun again, with this range run as it says.
+    Restart(Option<(Chunk, Care)>),
 }
 
-/// What reaches a run from outside: its deadline, and the order to stop.
-#[derive(Debug)]
-pub(crate) struct Orders {
-    /// When to give up, and the limit that was given.
-    pub(crate) deadline: Option<(Instant, Duration)>,
-    cause: Mutex<Option<Cause>>,
-    bell: PipeReader,
-    ring: PipeWriter,
-    /// Of a command-line program, whose one thread watches ranks and signals alike.
-    signals: Option<Signals>,
+/// Watches the ranks of one world.
+pub(super) struct Supervisor<'a, 'w> {
+    pub(super) world: &'w World,
+    pub(super) ranks: Ranks<'w>,
+    pub(super) orders: &'a Orders,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) history: &'a mut History,
+    pub(super) audience: &'a mut dyn Audience,
+    pub(super) pulse: Pulse,
+    /// Of this control group, since the first look.
+    pub(super) oom: Option<OomKills>,
+    /// Ranks that were killed for being too long in one chunk.
+    pub(super) overtime: Vec<u32>,
 }
 
-/// Shows how far a run has come, every so often: indices done, and indices there are.
-pub(crate) type Tick<'a> = Option<&'a mut dyn FnMut(u64, u64)>;
+/// Why the ranks are being ended.
+enum Failure {
+    Error(Error),
+    Restart(Option<(Chunk, Care)>),
+}
 
-impl Orders {
-    pub(crate) fn new(limit: Option<Duration>) -> io::Result<Self> {
-        let (bell, ring) = io::pipe()?;
-        let deadline = limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
-        Ok(Self { deadline, cause: Mutex::new(None), bell, ring, signals: None })
-    }
-
-    /// Lets signals be orders too: the first stops the run, the second ends this process at once.
-    pub(crate) fn attend(&mut self, signals: Signals) {
-        self.signals = Some(signals);
-    }
-
-    /// Takes in the signals that have come.
-    fn hear(&self) -> Result<(), Error> {
-        let deaf = |error: io::Error| Error::refused(format!("cannot receive signals: {error}"));
-        let Some(signals) = &self.signals else { return Ok(()) };
-        while procs::poll(&[signals.fd()], 0).map_err(deaf)?.contains(&true) {
-            let signal = signals.next().map_err(deaf)?;
-            let again = self.cause.lock().is_ok_and(|given| given.is_some());
-            if again {
-                die_by(signal); // The ranks die with this process.
+impl Supervisor<'_, '_> {
+    /// Waits until every rank has ended.
+    pub(super) fn watch(&mut self) -> Result<Ended, Error> {
+        let mut failure: Option<Failure> = None;
+        let mut stopping: Option<Stopping> = None;
+        loop {
+            let now = Instant::now();
+            self.orders.hear()?;
+            if self.orders.suspend(|signal| self.ranks.living().for_each(|(_, c)| c.signal(signal))) {
+                continue; // It may be much later now.
             }
-            self.stop(Cause::Signal(signal));
+            if failure.is_none() {
+                failure = self.troubled().err().map(Failure::Error);
+            }
+            if self.ranks.living().next().is_none()
+                && (failure.is_some() || self.ranks.awaiting().is_empty())
+            {
+                return match failure {
+                    None => Ok(Ended::Complete),
+                    Some(Failure::Restart(care)) => Ok(Ended::Restart(care)),
+                    Some(Failure::Error(error)) => Err(error),
+                };
+            }
+            if let Some(failure) = &failure {
+                let stopping = stopping.get_or_insert_with(|| self.abort(now, failure));
+                stopping.escalate(now, self.ranks.living().map(|(_, child)| child));
+                if now - stopping.since > GIVE_UP_AFTER {
+                    return Err(self.stuck(failure));
+                }
+            }
+            for rank in self.wait(now, stopping.as_ref())? {
+                let Some(end) = self.ranks.child(rank).reap() else { continue };
+                let done = finished(self.world, rank, end);
+                if failure.is_some() || done {
+                    self.ranks.ended(rank, Follow::Nobody);
+                    continue;
+                }
+                let how = if self.overtime.contains(&rank) {
+                    let limit = self.world.plan.options.chunk_timeout;
+                    How::Overtime(limit.map_or(Duration::ZERO, |limit| limit.0))
+                } else {
+                    How::Ended(end)
+                };
+                self.overtime.retain(|&other| other != rank);
+                failure = self.died(rank, how).err();
+            }
+        }
+    }
+
+    /// Sees to everything that is due by time; an error ends the run.
+    fn troubled(&mut self) -> Result<(), Error> {
+        if let Err(error) = self.orders.check() {
+            return Err(match error {
+                Error::TimedOut(_) => self.out_of_time(&error),
+                other => other,
+            });
+        }
+        if self.audience.wants_progress() {
+            let plan = &self.world.plan;
+            let total = plan.size().saturating_mul(plan.job.passes());
+            let ranks = self.world.segment.control().ranks();
+            let done: u64 = ranks.iter().map(RankSlot::done).sum();
+            self.audience.progress(done.min(total), total);
+        }
+        let late = self.late();
+        if !late.is_empty() {
+            return Err(never_began(&late));
+        }
+        if Instant::now() >= self.pulse.due() {
+            self.oom.get_or_insert_with(OomKills::now);
+        }
+        for finding in self.pulse.look(self.world, &self.ranks) {
+            match finding {
+                Finding::Warn(text) => self.warn(text),
+                // Killed first, and given away when the death is confirmed: nobody can tell a rank
+                // that is slow from one that will never come back.
+                Finding::Overtime(rank) => {
+                    if !self.overtime.contains(&rank) {
+                        self.ranks.child(rank).signal(libc::SIGKILL);
+                        self.overtime.push(rank);
+                    }
+                }
+            }
+        }
+        for rank in self.ranks.awaiting() {
+            self.seat_again(rank)?;
         }
         Ok(())
     }
 
-    /// Orders the run to stop; the first cause stays.
-    pub(crate) fn stop(&self, cause: Cause) {
-        if let Ok(mut given) = self.cause.lock()
-            && given.is_none()
-        {
-            *given = Some(cause);
-            // One byte into an empty pipe: neither blocks nor fails while the reader lives.
-            let _ = (&self.ring).write_all(&[1]);
-        }
+    /// Returns the ranks that should have attached by now.
+    fn late(&self) -> Vec<u32> {
+        let slots = self.world.segment.control().ranks();
+        let starting = |rank: u32| slots[rank as usize].stage() == Stage::Starting;
+        self.ranks
+            .living()
+            .map(|(rank, _)| rank)
+            .filter(|&rank| self.ranks.began(rank).elapsed() > BEGIN_WITHIN && starting(rank))
+            .collect()
     }
 
-    /// Says whether, and why, the run is to stop now.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        self.hear()?;
-        if let Some(cause) = self.cause.lock().ok().and_then(|given| *given) {
-            return Err(interrupted(cause));
+    /// Waits for whatever comes first; returns the ranks that have ended.
+    fn wait(&self, now: Instant, stopping: Option<&Stopping>) -> Result<Vec<u32>, Error> {
+        let mut numbers = Vec::new();
+        let mut descriptors: Vec<BorrowedFd<'_>> = Vec::new();
+        for (rank, child) in self.ranks.living() {
+            numbers.push(rank);
+            descriptors.push(child.pidfd.as_fd());
         }
-        match self.deadline {
-            Some((at, limit)) if Instant::now() >= at => Err(out_of_time(limit)),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn interrupted(cause: Cause) -> Error {
-    match cause {
-        Cause::Cancelled => {
-            Error::Interrupted { what: "the run was cancelled".into(), signal: libc::SIGINT }
-        }
-        Cause::Signal(signal) => Error::Interrupted {
-            what: format!("stopped by {}: no output was written", signals::name(signal)).into(),
-            signal,
-        },
-    }
-}
-
-fn out_of_time(limit: Duration) -> Error {
-    Error::TimedOut(
-        Explained::new(format!("the time limit of {}s was reached", limit.as_secs_f64()))
-            .hint("a longer --timeout"),
-    )
-}
-
-/// Waits until every rank has ended.
-pub(super) fn watch(
-    world: &World,
-    ranks: &mut Ranks,
-    orders: &Orders,
-    mut tick: Tick<'_>,
-) -> Result<(), Error> {
-    let control = world.segment.control();
-    let mut failure: Option<Error> = None;
-    let mut stopping: Option<Stopping> = None;
-    let mut begun_by = Some(Instant::now() + BEGIN_WITHIN);
-    loop {
-        let living: Vec<usize> =
-            (0..ranks.children.len()).filter(|&rank| ranks.ended[rank].is_none()).collect();
-        if living.is_empty() {
-            return failure.map_or(Ok(()), Err);
-        }
-        let now = Instant::now();
-        orders.hear()?;
-        if failure.is_none() {
-            failure = orders.check().err();
-        }
-        if let Some(tick) = &mut tick {
-            let done = control.ranks().iter().map(RankSlot::done).sum();
-            tick(done, world.plan.size().saturating_mul(world.plan.job.passes()));
-        }
-        if failure.is_none() && begun_by.is_some_and(|by| now >= by) {
-            begun_by = None;
-            let late: Vec<usize> = living
-                .iter()
-                .copied()
-                .filter(|&rank| control.ranks()[rank].stage() == Stage::Starting)
-                .collect();
-            failure = (!late.is_empty()).then(|| never_began(&late));
-        }
-        if failure.is_some() {
-            let stopping = stopping.get_or_insert_with(|| {
-                control.header().abort(Abort::Launcher);
-                control.barrier().abort();
-                Stopping { since: now, sent: Sent::Nothing }
-            });
-            stopping.escalate(now, living.iter().map(|&rank| &ranks.children[rank]));
-            if now - stopping.since > GIVE_UP_AFTER {
-                return failure.map_or(Ok(()), |error| Err(stuck(&living, ranks, &error)));
-            }
-        }
-        let mut descriptors: Vec<BorrowedFd<'_>> =
-            living.iter().map(|&rank| ranks.children[rank].pidfd.as_fd()).collect();
-        if stopping.is_none() {
-            descriptors.push(orders.bell.as_fd());
-        }
-        descriptors.extend(orders.signals.as_ref().map(Signals::fd));
-        let due = orders.deadline.map(|(at, _)| at).into_iter().chain(begun_by).min();
-        let timeout = match &stopping {
+        descriptors.extend(self.orders.descriptors(stopping.is_some()));
+        let timeout = match stopping {
             Some(stopping) => stopping.next(now),
-            None => due.map(|at| at.saturating_duration_since(now)),
+            None => self.patience(now),
         };
-        let timeout = timeout.into_iter().chain(tick.as_ref().map(|_| TICK)).min();
         let ready = procs::poll(&descriptors, milliseconds(timeout))
             .map_err(|e| Error::refused(format!("cannot watch the ranks: {e}")))?;
-        for (&rank, _) in living.iter().zip(&ready).filter(|(_, ready)| **ready) {
-            let Some(end) = ranks.children[rank].reap() else { continue };
-            ranks.ended[rank] = Some(end);
-            if failure.is_none() && !finished(world, rank, end) {
-                failure = Some(blame(world, rank, ranks.children[rank].pid, end));
+        Ok(numbers.into_iter().zip(ready).filter(|(_, ready)| *ready).map(|(n, _)| n).collect())
+    }
+
+    /// Returns how long nothing is due.
+    fn patience(&self, now: Instant) -> Duration {
+        let until = |at: Instant| at.saturating_duration_since(now);
+        let deadline = self.orders.deadline.map(|(at, _)| until(at));
+        let tick = self.audience.wants_progress().then_some(TICK);
+        let awaiting = (!self.ranks.awaiting().is_empty()).then_some(AWAIT);
+        let pulse = until(self.pulse.due());
+        [deadline, tick, awaiting].into_iter().flatten().fold(pulse, Duration::min)
+    }
+
+    /// Sees to the death of a rank, which is confirmed.
+    fn died(&mut self, rank: u32, how: How) -> Result<(), Failure> {
+        let pid = self.ranks.child(rank).pid;
+        self.ranks.ended(rank, Follow::Replacement);
+        let death = Death::of(self.world, rank, pid, how);
+        let oom = self.oom.as_mut().and_then(OomKills::more);
+        let verdict = self.ledger.judge(self.world, &death, oom.as_deref());
+        let control = self.world.segment.control();
+        match verdict {
+            Verdict::Fail(error) => Err(Failure::Error(error)),
+            Verdict::Restart { care, told } => {
+                // An input that shrank under its mapping is told as that, and no restart helps it.
+                super::collect::input_unchanged(self.world).map_err(Failure::Error)?;
+                self.warn(told);
+                self.history.recovered += 1;
+                self.history.restarts += 1;
+                Err(Failure::Restart(care))
             }
+            Verdict::Recover { care, told } => {
+                if let Some((range, care)) = care {
+                    // Before the chunk is given away, so that whoever takes it knows.
+                    if !control.exceptions().add(&range, care) {
+                        let what = format!("{told}; too many indices have failed to go on");
+                        return Err(Failure::Error(Error::failed(what)));
+                    }
+                    if care == Care::Omit {
+                        self.history.miss(range);
+                    }
+                }
+                control.claims().give_up(&self.world.plan.job.partition, rank);
+                self.history.recovered += 1;
+                self.warn(told);
+                self.pulse.forget(rank);
+                self.seat_again(rank).map_err(Failure::Error)
+            }
+        }
+    }
+
+    /// Starts a dead rank again, as soon as its former process cannot be taken to have arrived.
+    fn seat_again(&mut self, rank: u32) -> Result<(), Error> {
+        let control = self.world.segment.control();
+        let barrier = control.barrier();
+        let dead = |rank| self.ranks.is_dead(rank);
+        // It may have died on its way from completing the world to opening the barrier.
+        barrier.stand_in(self.world.plan.procs(), dead, |_| false);
+        if self.world.is_over() {
+            self.ranks.ended(rank, Follow::Nobody); // All the work was done without it.
+        } else if barrier.is_missing(rank) {
+            self.ranks.replace(rank)?;
+            self.pulse.forget(rank);
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, text: String) {
+        self.audience.warn(&text);
+        self.history.warnings.push(text);
+    }
+
+    /// Makes all ranks stop: by themselves where there is time, at once where nothing is wanted of them.
+    fn abort(&self, now: Instant, failure: &Failure) -> Stopping {
+        let control = self.world.segment.control();
+        control.header().abort(Abort::Launcher);
+        control.barrier().abort();
+        let since = match failure {
+            Failure::Error(_) => now,
+            Failure::Restart(_) => now.checked_sub(KILL_AFTER).unwrap_or(now),
+        };
+        Stopping { since, sent: Sent::Nothing }
+    }
+
+    /// Adds to a time limit that was reached what every rank was doing.
+    fn out_of_time(&self, error: &Error) -> Error {
+        let table = self.pulse.table(self.world, &self.ranks);
+        Error::TimedOut(
+            Explained::new(format!("{error}{table}"))
+                .hint(error.hint().unwrap_or("a longer --timeout")),
+        )
+    }
+
+    /// Adds to why the run ended that some of its processes did not.
+    fn stuck(&self, failure: &Failure) -> Error {
+        let pids: Vec<String> =
+            self.ranks.living().map(|(_, child)| child.pid.to_string()).collect();
+        let why = match failure {
+            Failure::Error(error) => error.to_string(),
+            Failure::Restart(_) => "the run was to begin again".to_owned(),
+        };
+        let what = format!("{why}; processes {} do not end, not even by SIGKILL", pids.join(", "));
+        match failure {
+            Failure::Error(Error::TimedOut(_)) => Error::TimedOut(what.into()),
+            _ => Error::refused(what),
         }
     }
 }
@@ -221,28 +316,17 @@ impl Stopping {
     }
 
     /// Returns how long to wait before something is due again.
-    fn next(&self, now: Instant) -> Option<Duration> {
+    fn next(&self, now: Instant) -> Duration {
         let due = match self.sent {
             Sent::Nothing => TERM_AFTER,
             Sent::Term => KILL_AFTER,
             Sent::Kill => GIVE_UP_AFTER,
         };
-        Some((self.since + due).saturating_duration_since(now) + Duration::from_millis(1))
+        (self.since + due).saturating_duration_since(now) + Duration::from_millis(1)
     }
 }
 
-fn milliseconds(timeout: Option<Duration>) -> i32 {
+fn milliseconds(timeout: Duration) -> i32 {
     // Rounded up, so that a deadline has passed when the poll returns.
-    timeout.map_or(-1, |left| i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX))
-}
-
-/// Adds to why the run ended that some of its processes did not.
-fn stuck(living: &[usize], ranks: &Ranks, failure: &Error) -> Error {
-    let pids: Vec<String> =
-        living.iter().map(|&rank| ranks.children[rank].pid.to_string()).collect();
-    let what = format!("{failure}; processes {} do not end, not even by SIGKILL", pids.join(", "));
-    match failure {
-        Error::TimedOut(_) => Error::TimedOut(what.into()),
-        _ => Error::refused(what),
-    }
+    i32::try_from(timeout.as_millis() + 1).unwrap_or(i32::MAX)
 }

@@ -2,7 +2,7 @@
 
 use super::collect::traced;
 use super::results::Results;
-use super::supervisor::Orders;
+use super::orders::Orders;
 use crate::arrays::{Arrays, BLOCK_BYTES, InputFrom, text};
 use crate::data::{Scalar, Source};
 use crate::error::{Error, Explained};

@@ -8,8 +8,10 @@ use crate::error::Error;
 use crate::host::clock;
 use crate::host::map::{Access, Window};
 use crate::job::{InputAt, ResultAt};
+use crate::phase::Phase;
 use crate::plan::Plan;
-use crate::shm::Segment;
+use crate::schedule::Chunk;
+use crate::shm::{Care, Segment};
 use crate::with_dtype;
 
 /// A run that has not begun, or is going on.
@@ -38,6 +40,35 @@ impl World {
         segment.reserve_unless_ranks_can()?;
         segment.publish();
         Ok(Self { plan, segment, staged, began })
+    }
+
+    /// Throws away what was computed, and builds the world of the same plan once more.
+    ///
+    /// What is remembered is what to be careful with, and which injected faults have struck.
+    pub(super) fn again(self, care: Option<(Chunk, Care)>) -> Result<Self, Error> {
+        let control = self.segment.control();
+        let strikes = control.header().strikes_of_all();
+        let known: Vec<(Chunk, Care)> = control.exceptions().iter().collect();
+        let Self { plan, segment, staged, began } = self;
+        drop((segment, staged)); // Their room may be needed.
+        let world = Self { began, ..Self::build(plan)? };
+        let control = world.segment.control();
+        control.header().set_strikes(strikes);
+        for (range, care) in known.into_iter().chain(care) {
+            control.exceptions().add(&range, care);
+        }
+        Ok(world)
+    }
+
+    /// Says whether the last barrier has opened: then no rank has anything left to do.
+    pub(super) fn is_over(&self) -> bool {
+        let job = &self.plan.job;
+        let serial = self.plan.kernel.has_serial(&job.setting(&self.plan.params));
+        let control = self.segment.control();
+        let epoch = control.barrier().epoch();
+        // After the first barrier everybody leaves if an input is not to be computed.
+        let refused = epoch > 0 && control.header().offence().is_some();
+        refused || Phase::at(epoch, job.passes(), serial) == Phase::Over
     }
 
     /// Returns the descriptors of a rank, in the order of their numbers there.

@@ -47,6 +47,40 @@ fn ratio(quota: &str, period: &str) -> Option<f64> {
     (quota > 0.0 && period > 0.0).then(|| quota / period)
 }
 
+/// Watches how often the kernel killed for want of memory in our control group.
+#[derive(Debug)]
+pub(crate) struct OomKills {
+    /// Where they are counted, and how many there were.
+    counted: Option<(std::path::PathBuf, u64)>,
+}
+
+impl OomKills {
+    /// Begins to watch.
+    pub(crate) fn now() -> Self {
+        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let path = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+        let file = Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/')).join("memory.events");
+        let counted = oom_kills(&file).map(|count| (file, count));
+        Self { counted }
+    }
+
+    /// Says so, if there were more since the last call.
+    pub(crate) fn more(&mut self) -> Option<String> {
+        let (file, before) = self.counted.as_mut()?;
+        let count = oom_kills(file)?;
+        let more = count > *before;
+        *before = count;
+        more.then(|| {
+            " (probably by the kernel for want of memory: memory.events counts one oom_kill more)".to_owned()
+        })
+    }
+}
+
+fn oom_kills(file: &Path) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+}
+
 /// Returns the bytes free on the file system that holds `path`.
 #[expect(unsafe_code, reason = "statvfs")]
 pub(crate) fn free_bytes(path: &std::ffi::CStr) -> Option<u64> {

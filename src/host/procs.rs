@@ -34,6 +34,15 @@ pub(crate) enum Ended {
     Unknown,
 }
 
+/// What happened to a process that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// This signal stopped it.
+    Stopped(i32),
+    /// It goes on.
+    Continued,
+}
+
 /// Starts `program` with `arguments` and `environment`.
 ///
 /// In the child, `descriptors[i]` is number 3+i, stdin is `/dev/null`, stdout goes to stderr (a
@@ -180,7 +189,39 @@ impl Child {
     }
 
     /// Reaps the process if it has ended; `None` while it lives.
+    ///
+    /// What it has started, and left in its process group, ends with it.
     pub(crate) fn reap(&self) -> Option<Ended> {
+        // While it is a zombie nobody else can have its number.
+        match self.wait(libc::WEXITED | libc::WNOWAIT) {
+            Ok(None) => return None,
+            // SAFETY: no memory is involved; a group without members is no error that matters.
+            Ok(Some(_)) => unsafe {
+                libc::kill(-self.pid, libc::SIGKILL);
+            },
+            Err(_) => {}
+        }
+        match self.wait(libc::WEXITED) {
+            Ok(None) => None,
+            Ok(Some((libc::CLD_EXITED, status))) => Some(Ended::Exited(status)),
+            Ok(Some((_, signal))) => Some(Ended::Killed(signal)),
+            Err(error) => {
+                (error.raw_os_error() == Some(libc::ECHILD)).then_some(Ended::Unknown)
+            }
+        }
+    }
+
+    /// Returns that the process was stopped or continued, if it was since the last call.
+    pub(crate) fn change(&self) -> Option<Change> {
+        match self.wait(libc::WSTOPPED | libc::WCONTINUED) {
+            Ok(Some((libc::CLD_CONTINUED, _))) => Some(Change::Continued),
+            Ok(Some((_, signal))) => Some(Change::Stopped(signal)),
+            Ok(None) | Err(_) => None,
+        }
+    }
+
+    /// Returns what `waitid` has to say, at once: a code and a status.
+    fn wait(&self, what: i32) -> io::Result<Option<(i32, i32)>> {
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
         // SAFETY: `info` is writable memory of its type.
         let done = unsafe {
@@ -188,27 +229,19 @@ impl Child {
                 libc::P_PIDFD,
                 self.pidfd.as_raw_fd().unsigned_abs(),
                 info.as_mut_ptr(),
-                libc::WEXITED | libc::WNOHANG,
+                what | libc::WNOHANG,
             )
         };
         if done != 0 {
-            let error = io::Error::last_os_error().raw_os_error();
-            return (error == Some(libc::ECHILD)).then_some(Ended::Unknown);
+            return Err(io::Error::last_os_error());
         }
         // SAFETY: zeroed above, perhaps filled in since: valid either way.
         let info = unsafe { info.assume_init() };
         // SAFETY: waitid filled the child's part of the union, or left it zero.
         let pid = unsafe { info.si_pid() };
-        if pid == 0 {
-            return None;
-        }
         // SAFETY: as above.
         let status = unsafe { info.si_status() };
-        Some(if info.si_code == libc::CLD_EXITED {
-            Ended::Exited(status)
-        } else {
-            Ended::Killed(status)
-        })
+        Ok((pid != 0).then_some((info.si_code, status)))
     }
 }
 

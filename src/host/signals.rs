@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
 
-/// The signals that ask a run to stop.
-const ENDING: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+/// The signals that ask a run to stop, or a terminal's Ctrl-Z to pause.
+const HEARD: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGTSTP];
 
-/// Receives SIGINT, SIGTERM and SIGHUP in place of their default action, until it is dropped.
+/// Receives SIGINT, SIGTERM, SIGHUP and SIGTSTP in place of their default action, until it is dropped.
 ///
 /// Made by the main thread of a command-line program before it starts others, which inherit the mask.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     pub(crate) fn take() -> io::Result<Self> {
-        let set = ending();
+        let set = heard();
         let mut before = empty();
         // SAFETY: both sets are valid.
         let code =
@@ -74,6 +74,12 @@ pub(crate) fn die_by(signal: i32) -> ! {
     std::process::exit(128 + signal) // A signal whose default is to be ignored.
 }
 
+/// Stops this process, as Ctrl-Z would have done, until somebody continues it.
+pub(crate) fn stop_here() {
+    // SAFETY: no memory is involved.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
 /// Lets writing to a pipe that nobody reads be an error instead of the end, as Rust's start does.
 pub(crate) fn ignore_broken_pipes() {
     // SAFETY: ignoring needs no handler.
@@ -102,13 +108,13 @@ fn empty() -> libc::sigset_t {
     unsafe { set.assume_init() }
 }
 
-/// Returns the signals of [`ENDING`] that are not ignored.
+/// Returns the signals of [`HEARD`] that are not ignored.
 ///
 /// `nohup`, and a shell's `&`, say by an ignored signal that it shall not end the program; blocked, it
 /// would reach our descriptor all the same.
-fn ending() -> libc::sigset_t {
+fn heard() -> libc::sigset_t {
     let mut set = empty();
-    for signal in ENDING.into_iter().filter(|&signal| !ignored(signal)) {
+    for signal in HEARD.into_iter().filter(|&signal| !ignored(signal)) {
         // SAFETY: an initialised set.
         unsafe { libc::sigaddset(&raw mut set, signal) };
     }

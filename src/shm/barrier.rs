@@ -44,6 +44,7 @@
 
 use std::time::Duration;
 
+use super::point::{Point, Probe};
 use super::sync::{
     AcqRel, Acquire, AtomicU32, AtomicU64, Futex, Relaxed, Release, SeqCst, fence, spin_loop,
     yield_now,
@@ -57,7 +58,6 @@ const GROUPS: usize = 64;
 const ABORTED: u32 = 1;
 const ONE_EPOCH: u32 = 2;
 /// Who opens, when the launcher does. Ranks are their number plus one.
-#[cfg(test)]
 const LAUNCHER: u32 = u32::MAX;
 /// No sleep is longer than this without looking again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -119,6 +119,7 @@ impl Barrier {
         rank: u32,
         procs: u32,
         patience: Patience,
+        probe: &impl Probe,
     ) -> Result<Arrival, Aborted> {
         // Acquire, pairs with Release in `abort` [open]. For the epoch Relaxed would do: it cannot
         // move before this rank arrives.
@@ -126,16 +127,17 @@ impl Barrier {
         if seen & ABORTED != 0 {
             return Err(Aborted);
         }
-        if self.arrive(rank, procs) && self.take_opening(seen, rank + 1) {
-            self.open(procs)
+        let last_of_group = self.set_bit(rank, procs);
+        probe.at(Point::BarrierArrived);
+        if last_of_group
+            && self.complete(procs, |_| false)
+            && self.take_opening(seen, rank + 1)
+        {
+            probe.at(Point::BarrierTaken);
+            self.open(procs, probe)
         } else {
-            self.await_change(seen, patience)
+            self.await_change(seen, patience, probe)
         }
-    }
-
-    /// Marks `rank` as arrived; true if that made the world complete.
-    fn arrive(&self, rank: u32, procs: u32) -> bool {
-        self.set_bit(rank, procs) && self.complete(procs, |_| false)
     }
 
     /// Sets the bit of `rank`; true for the one arrival that completes its group.
@@ -187,16 +189,20 @@ impl Barrier {
     }
 
     /// Lets everybody go. Only whoever took the opening may call this.
-    fn open(&self, procs: u32) -> Result<Arrival, Aborted> {
+    fn open(&self, procs: u32, probe: &impl Probe) -> Result<Arrival, Aborted> {
         self.clear(procs);
+        probe.at(Point::BarrierCleared);
         let before = self.move_epoch();
+        probe.at(Point::BarrierMoved);
         self.wake_sleepers();
         if before & ABORTED == 0 { Ok(Arrival::Last) } else { Err(Aborted) }
     }
 
     fn clear(&self, procs: u32) {
         for word in self.arrived.iter().take(procs.div_ceil(GROUP) as usize) {
-            word.store(0, Relaxed); // Published by [open].
+            // For ranks published by [open]. Release, pairs with Acquire in `is_missing` [arrive]: who
+            // sees it cleared sees the opening taken.
+            word.store(0, Release);
         }
     }
 
@@ -207,30 +213,57 @@ impl Barrier {
         self.word.word().fetch_add(ONE_EPOCH, AcqRel)
     }
 
-    /// Opens in place of the dead, if nobody alive is missing; says whether it did.
+    /// Opens in place of the dead, if nobody is missing but those `excused`; says whether it did.
     ///
     /// For the launcher alone, once the death of every rank that is `dead` is confirmed and what it
     /// had in hand is recovered; to be called every few milliseconds for as long as one is dead.
     /// Never waits. A rank that was started again is not dead, and arrives by itself.
-    #[cfg(test)] // Until there is recovery: today a death aborts the run.
-    pub(super) fn stand_in(&self, procs: u32, dead: impl Fn(u32) -> bool) -> bool {
+    pub(crate) fn stand_in(
+        &self,
+        procs: u32,
+        dead: impl Fn(u32) -> bool,
+        excused: impl Fn(u32) -> bool,
+    ) -> bool {
         let seen = self.word.word().load(Acquire); // Pairs with AcqRel in `move_epoch` [open].
         let [by, epoch] = halves(self.opener.0.load(Acquire)); // Pairs with Release in `take_opening` [opener].
         if by != 0 && by != LAUNCHER && dead(by - 1) {
             if epoch == seen / ONE_EPOCH {
                 // What it did, its death included, comes before this: it did not move the epoch, and
                 // nobody else touches the words before somebody does.
-                let _ = self.open(procs);
+                let _ = self.open(procs, &());
                 return true;
             }
             self.wake_sleepers(); // It may have died between moving the epoch and this.
         }
         // If these bits are of another epoch than `seen`, that one's opening is taken.
-        let opens = self.complete(procs, dead) && self.take_opening(seen, LAUNCHER);
+        let opens = self.complete(procs, excused) && self.take_opening(seen, LAUNCHER);
         if opens {
-            let _ = self.open(procs);
+            let _ = self.open(procs, &());
         }
         opens
+    }
+
+    /// Says whether a dead rank is still to come in the present epoch: only then may it be started
+    /// again, or it would arrive twice, the second time in an epoch whose work it has not done.
+    ///
+    /// For the launcher, once the death is confirmed, its opening, if it had taken one, is done
+    /// (`stand_in`), and it was not excused. Then an answer of `true` stays true until the rank's
+    /// replacement arrives: a bit that is clear, in an epoch whose opening nobody has taken, was
+    /// not set, and without it nobody can take that opening.
+    pub(crate) fn is_missing(&self, rank: u32) -> bool {
+        let epoch = self.epoch();
+        // Acquire, pairs with AcqRel in `set_bit` [arrive]; before the look at `opener`.
+        let here = self.arrived[(rank / GROUP) as usize].load(Acquire) >> (rank % GROUP) & 1 != 0;
+        // Whoever clears bits has taken an opening first. Acquire, pairs with Release in
+        // `take_opening` [opener]; and the clearing comes after that in its program order.
+        let [by, taken] = halves(self.opener.0.load(Acquire));
+        let opening = by != 0 && taken == epoch;
+        !here && !opening
+    }
+
+    /// Returns the epoch, or what was left of it when the run was aborted.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.word.word().load(Acquire) / ONE_EPOCH // Pairs with AcqRel in `move_epoch` [open].
     }
 
     /// Does the first `steps` steps of arriving and opening, and no more: a rank that dies.
@@ -250,12 +283,6 @@ impl Barrier {
         }
     }
 
-    /// Returns the epoch, or what was left of it when the run was aborted.
-    #[cfg(all(test, spmd_loom))]
-    pub(super) fn epoch(&self) -> u32 {
-        self.word.word().load(Acquire) / ONE_EPOCH // As in `await_change` [open].
-    }
-
     /// Ends every wait, now and later, with [`Aborted`]. Any process may call this, at any time.
     pub(crate) fn abort(&self) {
         // Release, pairs with Acquire in `wait`, `await_change` and `open` [open]: the reason was
@@ -264,7 +291,12 @@ impl Barrier {
         self.wake_sleepers();
     }
 
-    fn await_change(&self, seen: u32, patience: Patience) -> Result<Arrival, Aborted> {
+    fn await_change(
+        &self,
+        seen: u32,
+        patience: Patience,
+        probe: &impl Probe,
+    ) -> Result<Arrival, Aborted> {
         let mut looks = 0_u32;
         loop {
             // Acquire, pairs with Release in `open` and `abort` [open].
@@ -280,6 +312,7 @@ impl Barrier {
             } else if looks - patience.spins < patience.yields {
                 yield_now();
             } else {
+                probe.at(Point::BarrierSleep);
                 self.sleep(seen);
                 continue;
             }
@@ -349,7 +382,7 @@ mod tests {
                             let mut opened = 0;
                             for epoch in 1..=epochs {
                                 seen.fetch_add(1, Relaxed);
-                                let arrival = barrier.wait(rank, procs, patience).unwrap();
+                                let arrival = barrier.wait(rank, procs, patience, &()).unwrap();
                                 opened += u32::from(arrival == Arrival::Last);
                                 assert!(seen.load(Relaxed) >= epoch * procs);
                             }
@@ -370,7 +403,7 @@ mod tests {
             let waiting: Vec<_> = (0..3)
                 .map(|rank| {
                     let barrier = Arc::clone(&barrier);
-                    thread::spawn(move || barrier.wait(rank, 4, patience))
+                    thread::spawn(move || barrier.wait(rank, 4, patience, &()))
                 })
                 .collect();
             thread::sleep(Duration::from_millis(5));
@@ -378,7 +411,7 @@ mod tests {
             for rank in waiting {
                 assert_eq!(rank.join().unwrap(), Err(Aborted));
             }
-            assert_eq!(barrier.wait(3, 4, patience), Err(Aborted));
+            assert_eq!(barrier.wait(3, 4, patience, &()), Err(Aborted));
         }
     }
 
@@ -391,7 +424,7 @@ mod tests {
                 .map(|rank| {
                     let barrier = Arc::clone(&barrier);
                     thread::spawn(move || {
-                        (0..3).map(|_| barrier.wait(rank, procs, PATIENCES[2])).collect::<Vec<_>>()
+                        (0..3).map(|_| barrier.wait(rank, procs, PATIENCES[2], &())).collect::<Vec<_>>()
                     })
                 })
                 .collect();

@@ -6,26 +6,33 @@
 //! *lease slots* as ranks. All tails and the choice of a slot are under the counter's lock.
 //!
 //! ```text
-//! claim    (lock held)  t = the ticket after tail's;  s = a slot whose lease is not RUN
-//!                       undo[s] = NONE
-//!                       tail    = {t, s}            -- this one store decides: chunk t is taken
-//!                       lease[s] = {t, RUN, rank}
-//! run      no lock.     in place, for each block b of the chunk:
+//! claim    (lock held)  1. if lease[tail.slot] is idle, or of another ticket than the tail's:
+//!                              lease[tail.slot] = {tail.ticket, ORPHAN}      -- its claimer died half-way
+//!                       2. if a slot s is ORPHAN:
+//!                              lease[s] = {same ticket, RUN, me}             -- adopted, one store
+//!                       3. else t = the ticket after tail's;  s = a slot neither RUN nor ORPHAN
+//!                              undo[s] = NONE
+//!                              tail    = {t, s}            -- this one store decides: chunk t is taken
+//!                              lease[s] = {t, RUN, me}
+//! run      no lock.     an adopter first: if undo[s] = ARMED(b): copy saved[s] -> block b; undo[s] = NEXT(b)
+//!                       in place, for each block b from the one NEXT names:
 //!                       copy block -> saved[s];  undo[s] = ARMED(b);  compute;  undo[s] = NEXT(b+1)
-//! commit   no lock.     lease[s] = {t, DONE, rank}  -- the last store of the owner to this slot
-//! audit    a pass is complete when every tail is past its queue's end and no lease is RUN
+//! commit   no lock.     lease[s] = {t, DONE, me}   -- the last store of the owner to this slot
+//! give up  the launcher, once the death of w is confirmed, no lock:
+//!                       for each slot RUN by w: lease[s] = {same ticket, ORPHAN}
+//! audit    a pass is complete when every tail is past its queue's end and every lease is DONE
 //! ```
 //!
 //! A chunk is owned from the moment `tail` names it. A claimer that dies between the two stores
-//! leaves a lease that disagrees with its queue's tail: idle, or of another ticket. That is enough to
-//! find the chunk again without a second record of who owns what, but only until the next claim moves
-//! the tail. So whoever claims after a death has to look first. Today nobody does, because a death
-//! ends the run: an audit after a death proves nothing. `tests/model.rs` has the recovery that these
-//! words are made for, and what goes wrong without each of its rules.
+//! leaves a lease that disagrees with its queue's tail: idle, or of another ticket. The next claimer
+//! looks for that before it moves the tail, because afterwards nothing would say it any more.
+//!
+//! Every dead rank is replaced by a new process of the same number, which begins by claiming. So
+//! nobody has to wait for orphans: who finds the queue empty leaves, and what is orphaned after that
+//! is adopted by the replacement. `tests/model` searches every interleaving of these stores.
 //!
 //! Bookkeeping is one word per queue and two per rank, whatever n and the chunk are. A free slot
-//! always exists: a rank runs at most one chunk, so at most procs - 1 slots are RUN when the last
-//! rank comes to claim.
+//! always exists: a rank runs at most one chunk, and takes no new one while there is an orphan.
 //!
 //! # Why `undo` cannot lie
 //!
@@ -34,22 +41,28 @@
 //! to the chunk its lease names. Chunks of a queue owned by one rank (`static`) use that rank's slot
 //! and no other: a lease does not say of which queue its ticket is. Chunks of the shared queue use any.
 
+use super::point::{Point, Probe};
 use super::sync::{Acquire, AtomicU64, Relaxed, Release, fence};
 use crate::schedule::{Chunk, Partition, Ticket};
 
 const SLOT_BITS: u32 = 64 - Ticket::BITS;
 const NO_SLOT: u64 = (1 << SLOT_BITS) - 1;
 
-/// The tail of one queue, alone on its line. Written under the counter's lock only.
+/// The tail of one queue, alone on its line.
 #[derive(Debug)]
 #[repr(C, align(128))]
-pub(crate) struct Tail(AtomicU64);
+pub(crate) struct Tail {
+    /// {last ticket claimed: 48, slot it went to: 16}. Written under the counter's lock only.
+    word: AtomicU64,
+    /// Not zero once a slot of this queue was an orphan: until then claimers need not look for one.
+    orphaned: AtomicU64,
+}
 
 /// One lease slot, alone on its line. Written by the rank that claimed it.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(crate) struct LeaseSlot {
-    /// {ticket: 48, executor: 12, attempts: 2, state: 2}.
+    /// {ticket: 48, executor: 12, unused: 2, state: 2}.
     lease: AtomicU64,
     /// {block: 62, state: 2}; meaningful while the lease is RUN, for chunks computed in place.
     undo: AtomicU64,
@@ -57,19 +70,29 @@ pub(crate) struct LeaseSlot {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseState {
+    /// Never used in this pass.
     Idle,
+    /// Its executor computes the chunk.
     Run,
+    /// The chunk is computed.
     Done,
+    /// The chunk is claimed, and its executor is dead.
+    Orphan,
 }
 
 impl LeaseState {
     fn of(word: u64) -> Self {
         match word & 3 {
             0 => Self::Idle,
+            1 => Self::Run,
             2 => Self::Done,
-            // 1, and 3: kept for a chunk whose owner is dead, which is not done either.
-            _ => Self::Run,
+            _ => Self::Orphan,
         }
+    }
+
+    /// Says whether a slot in this state holds a chunk that is not done.
+    fn taken(self) -> bool {
+        matches!(self, Self::Run | Self::Orphan)
     }
 }
 
@@ -97,6 +120,28 @@ pub(crate) struct Lease<'a> {
     rank: u32,
     number: usize,
     slot: &'a LeaseSlot,
+    progress: Progress,
+}
+
+/// How far former executors of a chunk came, where that can be known: in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Nothing is known to be final, and nothing is to be put back.
+    Nothing,
+    /// This block is saved and may be overwritten in part; those before it are final.
+    Saved(u64),
+    /// The blocks before this one are final.
+    Final(u64),
+}
+
+impl Progress {
+    fn of(undo: u64) -> Self {
+        match undo & 3 {
+            1 => Self::Saved(undo >> 2),
+            2 => Self::Final(undo >> 2),
+            _ => Self::Nothing,
+        }
+    }
 }
 
 /// Why a pass is not complete.
@@ -125,7 +170,8 @@ impl<'a> Claims<'a> {
     /// Makes every chunk unclaimed again. Only while no rank can claim: between two barriers.
     pub(crate) fn reset(&self) {
         for tail in self.tails {
-            tail.0.store(tail_word(Ticket::from_raw(0), NO_SLOT), Relaxed); // Published by the barrier.
+            let none = tail_word(Ticket::from_raw(0), NO_SLOT);
+            tail.word.store(none, Relaxed); // Published by the barrier.
         }
         for slot in self.slots {
             slot.lease.store(0, Relaxed); // Published by the barrier.
@@ -133,40 +179,119 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// Claims the next chunk of the rank's queue. The counter's lock must be held.
-    pub(crate) fn claim(&self, partition: &Partition, rank: u32) -> Option<Lease<'a>> {
+    /// Claims a chunk for a rank: an orphan, or else the next of its queue. The counter's lock must
+    /// be held.
+    pub(crate) fn claim(
+        &self,
+        partition: &Partition,
+        rank: u32,
+        probe: &impl Probe,
+    ) -> Option<Lease<'a>> {
         let queue = if self.tails.len() == 1 { 0 } else { rank };
-        let tail = &self.tails.get(queue as usize)?.0;
+        let tail = self.tails.get(queue as usize)?;
+        probe.at(Point::LockHeld);
         // Relaxed: tails are read and written under the lock.
-        let last = tail.load(Relaxed);
+        let last = tail.word.load(Relaxed);
+        self.repair(tail, last, probe);
+        if let Some(lease) = self.adopt(partition, tail, rank, probe) {
+            return Some(lease);
+        }
         let ticket = if last & NO_SLOT == NO_SLOT {
             partition.first(queue)
         } else {
             partition.next(queue, Ticket::from_raw(last >> SLOT_BITS))
         };
         let chunk = partition.chunk(queue, ticket)?;
-        let number = self.free_slot(rank)?;
+        let number = self.slots_of(rank).find(|&number| !self.state(number).taken())?;
         let slot = &self.slots[number];
         slot.undo.store(0, Relaxed); // Before `tail` in program order: a death leaves a prefix.
         // Release, pairs with Acquire in `audit_tails` [tail]: the store that decides. A death leaves
         // a prefix of the stores in machine order, and Release keeps the compiler from moving the
         // ones above below it.
-        tail.store(tail_word(ticket, number as u64), Release);
-        // Release, pairs with Acquire in `free_slot` [lease].
+        tail.word.store(tail_word(ticket, number as u64), Release);
+        probe.at(Point::LockTail);
+        // Release, pairs with Acquire in `state` [lease].
         slot.lease.store(lease_word(ticket, rank, LeaseState::Run), Release);
-        Some(Lease { chunk, ticket, rank, number, slot })
+        probe.at(Point::LockLease);
+        Some(Lease { chunk, ticket, rank, number, slot, progress: Progress::Nothing })
     }
 
-    /// Finds a slot that is not RUN, this rank's own first, and no other if queues have owners. The
-    /// counter's lock must be held.
-    fn free_slot(&self, rank: u32) -> Option<usize> {
+    /// Makes an orphan of the last claim of a queue, if its claimer died before it stored the lease.
+    fn repair(&self, tail: &Tail, last: u64, probe: &impl Probe) {
+        let number = usize::try_from(last & NO_SLOT).unwrap_or(usize::MAX);
+        let Some(slot) = self.slots.get(number) else { return }; // No claim yet.
+        let ticket = Ticket::from_raw(last >> SLOT_BITS);
+        let word = slot.lease.load(Acquire); // Pairs with Release in `claim` and `commit` [lease].
+        // An idle lease is all zero, and so "of ticket 0": its state has to be looked at too.
+        if LeaseState::of(word) == LeaseState::Idle || ticket_of(word) != ticket {
+            tail.orphaned.store(1, Relaxed); // Read under the lock, or by nobody: see `give_up`.
+            // Release, pairs with Acquire in `state` [lease].
+            slot.lease.store(lease_word(ticket, 0, LeaseState::Orphan), Release);
+            probe.at(Point::LockRepaired);
+        }
+    }
+
+    /// Takes over a chunk whose executor died, if there is one that this rank may take.
+    fn adopt(
+        &self,
+        partition: &Partition,
+        tail: &Tail,
+        rank: u32,
+        probe: &impl Probe,
+    ) -> Option<Lease<'a>> {
+        // Acquire, pairs with Release in `give_up` [orphaned].
+        if tail.orphaned.load(Acquire) == 0 {
+            return None;
+        }
+        let number = self.slots_of(rank).find(|&at| self.state(at) == LeaseState::Orphan)?;
+        let slot = &self.slots[number];
+        let word = slot.lease.load(Acquire); // Pairs with Release in `give_up` [lease].
+        let chunk = self.chunk_of(partition, number, word)?;
+        let ticket = ticket_of(word);
+        // Relaxed: its writer is dead, and whoever made an orphan of the slot came after it.
+        let progress = Progress::of(slot.undo.load(Relaxed));
+        probe.at(Point::AdoptBefore);
+        // Release, pairs with Acquire in `state` [lease]: one store, and the chunk is ours.
+        slot.lease.store(lease_word(ticket, rank, LeaseState::Run), Release);
+        probe.at(Point::AdoptAfter);
+        Some(Lease { chunk, ticket, rank, number, slot, progress })
+    }
+
+    /// Gives away what a dead rank had in hand, and returns it.
+    ///
+    /// For the launcher alone, once the death is confirmed and before the rank's replacement exists:
+    /// nobody else then writes to a slot that is RUN by that rank, so no lock is needed.
+    pub(crate) fn give_up(&self, partition: &Partition, rank: u32) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        for (number, slot) in self.slots.iter().enumerate() {
+            let word = slot.lease.load(Acquire); // Pairs with Release in `claim` and `adopt` [lease].
+            if LeaseState::of(word) != LeaseState::Run || executor(word) != rank {
+                continue;
+            }
+            chunks.extend(self.chunk_of(partition, number, word));
+            let queue = if self.tails.len() == 1 { 0 } else { number };
+            // Release, pairs with Acquire in `state` [lease].
+            slot.lease.store(lease_word(ticket_of(word), 0, LeaseState::Orphan), Release);
+            if let Some(tail) = self.tails.get(queue) {
+                // Release, pairs with Acquire in `adopt` [orphaned]. A claimer that misses it takes a
+                // new chunk; the replacement, started after this, does not miss it.
+                tail.orphaned.store(1, Release);
+            }
+        }
+        chunks
+    }
+
+    /// Returns the slots a rank may use, its own first; no other if queues have owners.
+    fn slots_of(&self, rank: u32) -> impl Iterator<Item = usize> + use<> {
         let own = rank as usize;
         let count = self.slots.len();
         let choices = if self.tails.len() == 1 { count } else { 1 };
-        (0..choices).map(|step| (own + step) % count).find(|&number| {
-            // Acquire, pairs with Release in `claim` and `commit` [lease].
-            LeaseState::of(self.slots[number].lease.load(Acquire)) != LeaseState::Run
-        })
+        (0..choices).map(move |step| (own + step) % count)
+    }
+
+    fn state(&self, number: usize) -> LeaseState {
+        // Acquire, pairs with Release in `claim`, `give_up` and `commit` [lease].
+        LeaseState::of(self.slots[number].lease.load(Acquire))
     }
 
     /// Returns the chunk `rank` is in, for messages. Racy by nature, never out of range.
@@ -190,9 +315,11 @@ impl<'a> Claims<'a> {
         let claimed = self.audit_tails(partition);
         for (number, slot) in self.slots.iter().enumerate() {
             let word = slot.lease.load(Acquire); // Pairs with Release in `commit` [lease].
-            if LeaseState::of(word) == LeaseState::Run {
+            let state = LeaseState::of(word);
+            if state.taken() {
                 let chunk = self.chunk_of(partition, number, word);
-                return Err(Incomplete::Running { rank: Some(executor(word)), chunk });
+                let rank = (state == LeaseState::Run).then(|| executor(word));
+                return Err(Incomplete::Running { rank, chunk });
             }
         }
         claimed
@@ -203,7 +330,7 @@ impl<'a> Claims<'a> {
         for (queue, tail) in (0_u32..).zip(self.tails) {
             // Acquire, pairs with Release in `claim` [tail]; the lock orders that one after all
             // earlier claims of the queue.
-            let last = tail.0.load(Acquire);
+            let last = tail.word.load(Acquire);
             let ticket = Ticket::from_raw(last >> SLOT_BITS);
             let next = if last & NO_SLOT == NO_SLOT {
                 partition.first(queue)
@@ -213,8 +340,7 @@ impl<'a> Claims<'a> {
                 let slot = self.slots.get((last & NO_SLOT) as usize);
                 let done = slot.is_some_and(|slot| {
                     let word = slot.lease.load(Acquire); // Pairs with Release in `commit` [lease].
-                    Ticket::from_raw(word >> SLOT_BITS) == ticket
-                        && LeaseState::of(word) == LeaseState::Done
+                    ticket_of(word) == ticket && LeaseState::of(word) == LeaseState::Done
                 });
                 if !done {
                     let chunk = partition.chunk(queue, ticket);
@@ -231,8 +357,12 @@ impl<'a> Claims<'a> {
 
     fn chunk_of(&self, partition: &Partition, slot: usize, word: u64) -> Option<Chunk> {
         let queue = if self.tails.len() == 1 { 0 } else { u32::try_from(slot).ok()? };
-        partition.chunk(queue, Ticket::from_raw(word >> SLOT_BITS))
+        partition.chunk(queue, ticket_of(word))
     }
+}
+
+fn ticket_of(word: u64) -> Ticket {
+    Ticket::from_raw(word >> SLOT_BITS)
 }
 
 fn executor(word: u64) -> u32 {
@@ -250,6 +380,11 @@ impl Lease<'_> {
         self.number
     }
 
+    /// Returns how far former executors came.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress
+    }
+
     /// Records that the saved block is a true copy of block `block`, which may now be overwritten.
     pub(crate) fn arm(&self, block: u64) {
         // Release: the copy comes before the claim that it is complete.
@@ -261,8 +396,17 @@ impl Lease<'_> {
 
     /// Records that all blocks up to and including `block` are final; the saved block may be reused.
     pub(crate) fn disarm(&self, block: u64) {
-        // Release: the results come before the claim that they are final.
-        self.slot.undo.store((block + 1) << 2 | 2, Release);
+        self.next(block + 1);
+    }
+
+    /// Records that a saved block was copied back: it is as it was, and those before it are final.
+    pub(crate) fn restored(&self, block: u64) {
+        self.next(block);
+    }
+
+    fn next(&self, block: u64) {
+        // Release: the results, or what was put back, come before the claim that they are there.
+        self.slot.undo.store(block << 2 | 2, Release);
         // Release: that claim comes before the saved block is used again.
         fence(Release);
     }
@@ -283,7 +427,10 @@ impl Lease<'_> {
 #[cfg(test)]
 impl Tail {
     pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(tail_word(Ticket::from_raw(0), NO_SLOT)))
+        Self {
+            word: AtomicU64::new(tail_word(Ticket::from_raw(0), NO_SLOT)),
+            orphaned: AtomicU64::new(0),
+        }
     }
 }
 
@@ -322,7 +469,7 @@ mod tests {
                 let mut seen = [0; 25];
                 let mut idle = 0;
                 for turn in (0..procs).cycle() {
-                    let Some(lease) = claims.claim(&partition, turn) else {
+                    let Some(lease) = claims.claim(&partition, turn, &()) else {
                         idle += 1;
                         if idle == procs {
                             break;
@@ -347,8 +494,8 @@ mod tests {
         let partition = partition("dynamic,5", 10, 2);
         let (tails, slots) = words(&partition, 2);
         let claims = Claims::new(&tails, &slots);
-        let _dropped = claims.claim(&partition, 1).unwrap();
-        claims.claim(&partition, 0).unwrap().commit();
+        let _dropped = claims.claim(&partition, 1, &()).unwrap();
+        claims.claim(&partition, 0, &()).unwrap().commit();
         let found = claims.audit(&partition);
         assert_eq!(found, Err(Incomplete::Running { rank: Some(1), chunk: Some(0..5) }));
     }
@@ -358,7 +505,7 @@ mod tests {
         let partition = partition("dynamic,5", 10, 2);
         let (tails, slots) = words(&partition, 2);
         let claims = Claims::new(&tails, &slots);
-        claims.claim(&partition, 1).unwrap().commit();
+        claims.claim(&partition, 1, &()).unwrap().commit();
         assert_eq!(claims.audit(&partition), Err(Incomplete::Unclaimed { next: 5..10 }));
     }
 
@@ -379,11 +526,11 @@ mod tests {
         let partition = partition("static,1", 4, 2);
         let (tails, slots) = words(&partition, 2);
         let claims = Claims::new(&tails, &slots);
-        let first = claims.claim(&partition, 1).unwrap();
+        let first = claims.claim(&partition, 1, &()).unwrap();
         assert_eq!(first.slot(), 1);
-        assert!(claims.claim(&partition, 1).is_none(), "slot 0 is of the other queue");
+        assert!(claims.claim(&partition, 1, &()).is_none(), "slot 0 is of the other queue");
         first.commit();
-        assert_eq!(claims.claim(&partition, 1).unwrap().slot(), 1);
+        assert_eq!(claims.claim(&partition, 1, &()).unwrap().slot(), 1);
     }
 
     #[test]
@@ -398,10 +545,10 @@ mod tests {
         let partition = partition("dynamic,1", 4, 2);
         let (tails, slots) = words(&partition, 2);
         let claims = Claims::new(&tails, &slots);
-        let first = claims.claim(&partition, 0).unwrap();
-        let second = claims.claim(&partition, 0).unwrap();
+        let first = claims.claim(&partition, 0, &()).unwrap();
+        let second = claims.claim(&partition, 0, &()).unwrap();
         assert_ne!(first.slot(), second.slot());
-        assert!(claims.claim(&partition, 0).is_none(), "no third slot");
+        assert!(claims.claim(&partition, 0, &()).is_none(), "no third slot");
         first.commit();
         second.commit();
     }

@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 
 use super::barrier::Barrier;
 use super::claims::{Claims, LeaseSlot, Tail};
+use super::exceptions::Exceptions;
 use super::header::{AttachError, Header, PassTime, RankSlot};
 use super::layout::{Layout, Span};
 use crate::host::map::{Access, Window, file_len};
@@ -53,6 +54,10 @@ impl<'a> Control<'a> {
 
     pub(crate) fn barrier(&self) -> &'a Barrier {
         &self.array(self.layout.barrier)[0]
+    }
+
+    pub(crate) fn exceptions(&self) -> &'a Exceptions {
+        &self.array(self.layout.exceptions)[0]
     }
 
     pub(crate) fn claims(&self) -> Claims<'a> {

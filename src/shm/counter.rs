@@ -5,6 +5,7 @@ use std::io;
 use super::claims::{Claims, Lease};
 use super::header::Header;
 use super::lock::{Lock, LockFault};
+use super::point::Probe;
 use crate::schedule::Partition;
 
 /// Hands out chunks, one at a time, under the lock.
@@ -29,15 +30,20 @@ impl<'a> Counter<'a> {
         Ok(Self { lock: Lock::attach(header)?, claims, header })
     }
 
-    /// Claims the next chunk for `rank`.
-    pub(crate) fn claim(&self, partition: &Partition, rank: u32) -> io::Result<Claimed<'a>> {
+    /// Claims a chunk for `rank`.
+    pub(crate) fn claim(
+        &self,
+        partition: &Partition,
+        rank: u32,
+        probe: &impl Probe,
+    ) -> io::Result<Claimed<'a>> {
         loop {
             if self.header.aborted() {
                 return Ok(Claimed::Aborted);
             }
             match self.lock.acquire() {
                 Ok(held) => {
-                    let lease = self.claims.claim(partition, rank);
+                    let lease = self.claims.claim(partition, rank, probe);
                     drop(held);
                     return Ok(lease.map_or(Claimed::Drained, Claimed::Chunk));
                 }

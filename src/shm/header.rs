@@ -1,17 +1,18 @@
 //! The segment's first bytes, and the page each rank writes about itself.
 
 use super::layout::Dims;
-use super::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release};
+use super::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release, fence};
 
 /// "SPMDSHM\0" as a little-endian word; written last.
 const MAGIC: u64 = u64::from_le_bytes(*b"SPMDSHM\0");
 /// The version of the layout: bumped with any change to a type in the segment.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 /// Sizes of what lies in the segment folded into one word, so that a stranger is recognised even
 /// where somebody forgot to bump [`LAYOUT`].
 const ABI: u32 = (size_of::<Header>() as u32)
     ^ (size_of::<RankSlot>() as u32).rotate_left(8)
     ^ (size_of::<super::barrier::Barrier>() as u32).rotate_left(16)
+    ^ (size_of::<super::exceptions::Exceptions>() as u32).rotate_left(22)
     ^ (size_of::<usize>() as u32).rotate_left(28);
 
 /// The segment's first bytes.
@@ -25,6 +26,7 @@ const ABI: u32 = (size_of::<Header>() as u32)
 /// 128  lock     40 bytes: a robust pthread mutex, alone with nothing else on its line
 /// 256  abort    u32   why every rank must stop; 0: go on
 /// 264  offence  u64   the least index whose input the kernel cannot take; MAX: none
+/// 272  injected u64   how often each injected fault has struck, a byte each
 /// ```
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -38,6 +40,7 @@ pub(crate) struct Header {
     lock: LockBytes,
     abort: AtomicU32,
     offence: AtomicU64,
+    injected: AtomicU64,
 }
 
 /// Room for the mutex of [`super::lock`].
@@ -97,6 +100,7 @@ impl Header {
             lock: LockBytes(std::array::from_fn(|_| AtomicU64::new(0))),
             abort: AtomicU32::new(0),
             offence: AtomicU64::new(0),
+            injected: AtomicU64::new(0),
         }
     }
 
@@ -176,6 +180,36 @@ impl Header {
     pub(crate) fn aborted(&self) -> bool {
         // Acquire, pairs with Release in `abort` [abort].
         self.abort.load(Acquire) != Abort::None as u32
+    }
+
+    /// Lets an injected fault strike, unless it has done so `times` already. Its count is a byte of
+    /// the word.
+    pub(crate) fn strike(&self, number: usize, times: u8) -> bool {
+        let shift = number % 8 * 8;
+        let mut word = self.injected.load(Relaxed); // The exchange decides.
+        while word >> shift & 0xff < u64::from(times) {
+            // Relaxed: the number matters, not what came before it.
+            match self.injected.compare_exchange_weak(word, word + (1 << shift), Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
+    /// Returns how often an injected fault has struck.
+    pub(crate) fn strikes(&self, number: usize) -> u64 {
+        self.injected.load(Relaxed) >> (number % 8 * 8) & 0xff // Read after all ranks have left.
+    }
+
+    /// Returns how often each injected fault has struck.
+    pub(crate) fn strikes_of_all(&self) -> u64 {
+        self.injected.load(Relaxed) // Read after all ranks have left.
+    }
+
+    /// Goes on counting from there.
+    pub(crate) fn set_strikes(&self, strikes: u64) {
+        self.injected.store(strikes, Relaxed); // Before the first rank exists.
     }
 
     /// Records an index whose input the kernel cannot take; the least one stays.
@@ -322,7 +356,25 @@ pub(crate) struct RankSlot {
     message: [AtomicU64; MESSAGE_WORDS],
     /// The CPU it is to be pinned to; written by the launcher before the segment is published.
     wanted: AtomicU64,
-    pad: [AtomicU64; 18],
+    /// The index being computed, of a chunk that is run index by index; MAX: none.
+    single: AtomicU64,
+    /// {code: 32, signal: 32} of the memory fault this process is dying of; 0: none.
+    crash: AtomicU64,
+    /// The address it was about.
+    crash_address: AtomicU64,
+    /// Where the stack was.
+    crash_stack: AtomicU64,
+    pad: [AtomicU64; 14],
+}
+
+/// What a rank wrote down of the memory fault it died of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Crash {
+    pub(crate) signal: i32,
+    /// `si_code`: at most 0 where a process sent the signal.
+    pub(crate) code: i32,
+    pub(crate) address: u64,
+    pub(crate) stack: u64,
 }
 
 impl RankSlot {
@@ -350,6 +402,10 @@ impl RankSlot {
             fault_index: AtomicU64::new(0),
             message: std::array::from_fn(|_| AtomicU64::new(0)),
             wanted: AtomicU64::new(0),
+            single: AtomicU64::new(0),
+            crash: AtomicU64::new(0),
+            crash_address: AtomicU64::new(0),
+            crash_stack: AtomicU64::new(0),
             pad: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -357,9 +413,55 @@ impl RankSlot {
     /// Makes the slot say that nothing has happened, and which CPU the rank is to be pinned to.
     pub(crate) fn prepare(&self, cpu: Option<u32>) {
         self.wanted.store(cpu.map_or(u64::MAX, u64::from), Relaxed); // Published by [magic].
-        self.pinned.store(NO_CPU, Relaxed); // Published by [magic].
-        self.cpu.store(NO_CPU, Relaxed); // Published by [magic].
-        self.fault_index.store(u64::MAX, Relaxed); // Published by [magic].
+        self.renew();
+    }
+
+    /// Makes the slot say that nothing has happened to the process that is about to start; what was
+    /// done stays. Only while the rank has no process.
+    pub(crate) fn renew(&self) {
+        // All Relaxed: published by [magic], or by the start of the process.
+        self.pid.store(0, Relaxed);
+        self.pinned.store(NO_CPU, Relaxed);
+        self.cpu.store(NO_CPU, Relaxed);
+        self.stage.store(Stage::Starting as u32, Relaxed);
+        self.fault.store(Fault::None as u32, Relaxed);
+        self.fault_index.store(u64::MAX, Relaxed);
+        self.single.store(u64::MAX, Relaxed);
+        self.crash.store(0, Relaxed);
+    }
+
+    /// Names the index that is computed next, alone; `None` when that is over.
+    pub(crate) fn set_single(&self, index: Option<u64>) {
+        // Release: the store comes before the kernel is called, also in machine order; a death leaves
+        // a prefix. Read after the death is confirmed.
+        self.single.store(index.unwrap_or(u64::MAX), Release);
+        fence(Release); // And nothing of the kernel's moves above it.
+    }
+
+    /// Returns the index that was being computed alone.
+    pub(crate) fn single(&self) -> Option<u64> {
+        let index = self.single.load(Acquire); // Pairs with Release in `set_single`.
+        (index != u64::MAX).then_some(index)
+    }
+
+    /// Writes down a memory fault. Nothing but stores: it is called in a signal handler.
+    pub(crate) fn crashed(&self, crash: Crash) {
+        self.crash_address.store(crash.address, Relaxed); // Published by [crash].
+        self.crash_stack.store(crash.stack, Relaxed); // Published by [crash].
+        let word = u64::from(crash.code.cast_unsigned()) << 32 | u64::from(crash.signal.cast_unsigned());
+        self.crash.store(word, Release); // Pairs with Acquire in `crash` [crash].
+    }
+
+    /// Returns the memory fault that was written down.
+    #[expect(clippy::cast_possible_truncation, reason = "halves of a word")]
+    pub(crate) fn crash(&self) -> Option<Crash> {
+        let word = self.crash.load(Acquire); // Pairs with Release in `crashed` [crash].
+        (word != 0).then(|| Crash {
+            signal: (word as u32).cast_signed(),
+            code: ((word >> 32) as u32).cast_signed(),
+            address: self.crash_address.load(Relaxed), // Published by [crash].
+            stack: self.crash_stack.load(Relaxed),     // Published by [crash].
+        })
     }
 
     /// Returns the CPU the rank is to be pinned to.

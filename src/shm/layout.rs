@@ -5,6 +5,7 @@
 
 use super::barrier::Barrier;
 use super::claims::{LeaseSlot, Tail};
+use super::exceptions::Exceptions;
 use super::header::{Header, PassTime, RankSlot};
 
 /// What decides a layout.
@@ -42,6 +43,7 @@ pub(crate) struct Layout {
     pub(crate) dims: Dims,
     pub(crate) header: Span,
     pub(crate) barrier: Span,
+    pub(crate) exceptions: Span,
     pub(crate) tails: Span,
     pub(crate) slots: Span,
     pub(crate) ranks: Span,
@@ -79,6 +81,7 @@ impl Layout {
         };
         let header = place(size_of::<Header>(), 128)?;
         let barrier = place(size_of::<Barrier>(), 128)?;
+        let exceptions = place(size_of::<Exceptions>(), 128)?;
         let tails = place((dims.queues as usize).checked_mul(size_of::<Tail>())?, 128)?;
         let slots = place(procs.checked_mul(size_of::<LeaseSlot>())?, 128)?;
         let ranks = place(procs.checked_mul(size_of::<RankSlot>())?, 128)?;
@@ -94,6 +97,7 @@ impl Layout {
             dims,
             header,
             barrier,
+            exceptions,
             tails,
             slots,
             ranks,
@@ -141,7 +145,7 @@ mod tests {
             let queues = if own { procs } else { 1 };
             let dims = Dims { procs, queues, samples, job, saved_block, source, result };
             if let Some(l) = Layout::new(dims) {
-                let spans = [l.header, l.barrier, l.tails, l.slots, l.ranks, l.samples, l.job,
+                let spans = [l.header, l.barrier, l.exceptions, l.tails, l.slots, l.ranks, l.samples, l.job,
                     Span { offset: l.control, len: 0 }, l.saved, l.source, l.result,
                     Span { offset: l.total, len: 0 }];
                 for pair in spans.windows(2) {

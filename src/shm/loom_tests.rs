@@ -67,7 +67,7 @@ fn rendezvous(procs: u32, epochs: usize, patience: Patience) {
         let mut opened = Vec::new();
         for epoch in written.iter() {
             epoch[rank as usize].write();
-            opened.push(barrier.wait(rank, procs, patience) == Ok(Arrival::Last));
+            opened.push(barrier.wait(rank, procs, patience, &()) == Ok(Arrival::Last));
             epoch.iter().for_each(Cell::read);
         }
         opened
@@ -112,7 +112,7 @@ fn loom_barrier_two_groups_complete_at_once() {
                 let written = Arc::clone(&written);
                 thread::spawn(move || {
                     written[at].write();
-                    let arrival = barrier.wait([63, 64][at], 65, PATIENCES[0]);
+                    let arrival = barrier.wait([63, 64][at], 65, PATIENCES[0], &());
                     written.iter().for_each(Cell::read);
                     arrival == Ok(Arrival::Last)
                 })
@@ -135,7 +135,7 @@ fn loom_barrier_abort_races_arrival_and_completion() {
                     let reason = Arc::clone(&reason);
                     thread::spawn(move || {
                         // Passing is right as well: the abort may have come later.
-                        let passed = barrier.wait(rank, 2, patience);
+                        let passed = barrier.wait(rank, 2, patience, &());
                         if passed.is_err() {
                             reason.read();
                         }
@@ -148,7 +148,7 @@ fn loom_barrier_abort_races_arrival_and_completion() {
             for rank in ranks {
                 rank.join().unwrap();
             }
-            assert_eq!(barrier.wait(0, 2, patience), Err(Aborted));
+            assert_eq!(barrier.wait(0, 2, patience, &()), Err(Aborted));
         });
     }
 }
@@ -170,7 +170,7 @@ fn stands_in(procs: u32, victim: u32, live: &'static [u32], steps: u32) {
             thread::spawn(move || {
                 written[at].write();
                 // Only the launcher yields here: of two that do, loom may run one for ever.
-                assert!(barrier.wait(live[at], procs, PATIENCES[0]).is_ok());
+                assert!(barrier.wait(live[at], procs, PATIENCES[0], &()).is_ok());
                 written.iter().for_each(Cell::read);
             })
         })
@@ -182,7 +182,7 @@ fn stands_in(procs: u32, victim: u32, live: &'static [u32], steps: u32) {
         thread::spawn(move || {
             // The end of the victim's steps comes before the rest, as a confirmed death does.
             barrier.die(victim, procs, steps);
-            while !barrier.stand_in(procs, |rank| rank == victim) && barrier.epoch() == 0 {
+            while !barrier.stand_in(procs, |rank| rank == victim, |rank| rank == victim) && barrier.epoch() == 0 {
                 thread::yield_now();
             }
         })
@@ -197,7 +197,7 @@ fn stands_in(procs: u32, victim: u32, live: &'static [u32], steps: u32) {
     for &rank in live {
         barrier.die(rank, procs, 1);
     }
-    assert!(barrier.stand_in(procs, |rank| rank == victim));
+    assert!(barrier.stand_in(procs, |rank| rank == victim, |rank| rank == victim));
     assert_eq!(barrier.epoch(), 2);
 }
 
@@ -227,7 +227,7 @@ fn loom_barrier_launcher_stands_in_for_nobody() {
                 let barrier = Arc::clone(&barrier);
                 thread::spawn(move || {
                     for _ in 0..2 {
-                        assert!(barrier.wait(rank, 2, PATIENCES[0]).is_ok());
+                        assert!(barrier.wait(rank, 2, PATIENCES[0], &()).is_ok());
                     }
                 })
             })
@@ -236,7 +236,7 @@ fn loom_barrier_launcher_stands_in_for_nobody() {
             let barrier = Arc::clone(&barrier);
             thread::spawn(move || {
                 while barrier.epoch() < 2 {
-                    barrier.stand_in(2, |_| false);
+                    barrier.stand_in(2, |_| false, |_| false);
                     thread::yield_now();
                 }
             })
@@ -282,7 +282,7 @@ impl Words {
         let mut done = Vec::new();
         loop {
             let held = self.lock.lock().unwrap();
-            let claimed = self.claims().claim(&self.partition, rank);
+            let claimed = self.claims().claim(&self.partition, rank, &());
             drop(held);
             let Some(lease) = claimed else { return done };
             assert_eq!(lease.undo(), 0, "the last owner of the slot is done with it");

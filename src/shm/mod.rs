@@ -22,21 +22,25 @@ mod barrier;
 mod claims;
 mod control;
 mod counter;
+mod exceptions;
 mod header;
 mod layout;
 mod lock;
 #[cfg(all(test, spmd_loom))]
 mod loom_tests;
+mod point;
 mod segment;
 mod sweep;
 mod sync;
 
 pub(crate) use barrier::{Aborted, Patience};
-pub(crate) use claims::{Incomplete, Lease};
+pub(crate) use claims::{Incomplete, Lease, Progress};
 pub(crate) use control::{Attached, Control};
 pub(crate) use counter::{Claimed, Counter};
-pub(crate) use header::{Abort, Fault, NO_CPU, RankSlot, Stage};
+pub(crate) use exceptions::Care;
+pub(crate) use header::{Abort, Crash, Fault, Header, NO_CPU, RankSlot, Stage};
 pub(crate) use layout::{Dims, Layout, MAX_PROCS};
+pub(crate) use point::{Point, Probe};
 pub use segment::Backing;
 pub(crate) use segment::Segment;
 pub(crate) use sync::{Acquire, Relaxed, Release};

@@ -4,23 +4,25 @@
 //! [`RunOptions::over`] one another: command line, environment, built-in defaults
 //! (`configs/defaults.toml`, embedded). Nothing here looks at the machine.
 
-use std::fmt;
+mod values;
+
 use std::num::NonZeroU32;
-use std::str::FromStr;
-use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{DType, InputSpec, OutputSpec, Overflow, parse_count};
-use crate::error::{Error, Explained};
+pub use self::values::{
+    Bind, Count, KeyValue, Map, OnDeath, OnError, Procs, Span, Verify, Wait,
+};
+use crate::data::{DType, InputSpec, OutputSpec, Overflow};
+use crate::error::Error;
 use crate::host::affinity::CpuSet;
-use crate::kernel::duration_ns;
+use crate::inject::Injection;
 use crate::schedule::Schedule;
-use crate::shm::{Backing, MAX_PROCS};
+use crate::shm::Backing;
 
 /// The built-in defaults, which are also the commented reference of all options.
-pub(crate) const DEFAULTS: &str = include_str!("../configs/defaults.toml");
+pub(crate) const DEFAULTS: &str = include_str!("../../configs/defaults.toml");
 
 /// What one layer says about a run. `None`: this layer does not say.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
@@ -131,7 +133,35 @@ pub struct RunOptions {
     /// Give up after this long: 30s, 5m, 1h
     #[arg(long, value_name = "TIME", env = "SPMD_TIMEOUT", help_heading = "Policy")]
     pub timeout: Option<Span>,
-    /// Make warnings errors: oversubscription is refused
+    /// Kill a rank that is in one chunk for this long, and run the chunk again
+    #[arg(long, value_name = "TIME", env = "SPMD_CHUNK_TIMEOUT", help_heading = "Policy")]
+    pub chunk_timeout: Option<Span>,
+    /// How often a chunk whose rank died is run again before the run fails
+    #[arg(
+        long,
+        value_name = "N",
+        env = "SPMD_RETRIES",
+        help_heading = "Policy",
+        allow_negative_numbers = true
+    )]
+    pub retries: Option<u32>,
+    /// What the death of a rank does: recover (run again what it had in hand), fail
+    #[arg(long, value_name = "WHAT", env = "SPMD_ON_DEATH", help_heading = "Policy")]
+    pub on_death: Option<OnDeath>,
+    /// What an index that cannot be computed does: fail, keep (complete and write the rest)
+    #[arg(long, value_name = "WHAT", env = "SPMD_ON_ERROR", help_heading = "Policy")]
+    pub on_error: Option<OnError>,
+    /// Let a rank fail on purpose: kill:rank=2,chunk=5; also stop segv abort panic hang exit
+    #[arg(
+        long = "inject",
+        value_name = "FAULT",
+        env = "SPMD_INJECT",
+        help_heading = "Policy",
+        value_delimiter = '\u{1f}'
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inject: Vec<Injection>,
+    /// Make warnings errors: oversubscription is refused, and a run with recovered deaths exits with 1
     #[arg(
         long, env = "SPMD_STRICT",
         value_parser = BoolishValueParser::new(), help_heading = "Policy", num_args = 0..=1, require_equals = true,
@@ -185,6 +215,11 @@ impl RunOptions {
             seed,
             schedule,
             timeout,
+            chunk_timeout,
+            retries,
+            on_death,
+            on_error,
+            inject,
             strict,
             verify,
             repeats,
@@ -210,6 +245,11 @@ impl RunOptions {
             seed: seed.or(lower.seed),
             schedule: schedule.or(lower.schedule),
             timeout: timeout.or(lower.timeout),
+            chunk_timeout: chunk_timeout.or(lower.chunk_timeout),
+            retries: retries.or(lower.retries),
+            on_death: on_death.or(lower.on_death),
+            on_error: on_error.or(lower.on_error),
+            inject: if inject.is_empty() { lower.inject } else { inject },
             strict: strict.or(lower.strict),
             verify: verify.or(lower.verify),
             repeats: repeats.or(lower.repeats),
@@ -235,264 +275,6 @@ impl RunOptions {
     }
 }
 
-/// Reads an option that has a text form in files too.
-macro_rules! text_in_files {
-    ($type:ty) => {
-        impl TryFrom<String> for $type {
-            type Error = Error;
-
-            fn try_from(text: String) -> Result<Self, Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
-            }
-        }
-    };
-}
-
-/// How many ranks: a number, or as many as the machine suggests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Procs {
-    /// As many as the affinity mask, the CPU quota and the physical cores allow.
-    Auto,
-    /// So many.
-    Exactly(NonZeroU32),
-}
-
-impl FromStr for Procs {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        if text == "auto" {
-            return Ok(Self::Auto);
-        }
-        let whole = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let count = text.parse().ok().filter(|&n: &u32| whole && n <= MAX_PROCS);
-        count.and_then(NonZeroU32::new).map(Self::Exactly).ok_or_else(|| {
-            Error::rejected(
-                Explained::new(format!("`{text}` is no number of ranks"))
-                    .hint(format!("1 to {MAX_PROCS}, or auto")),
-            )
-        })
-    }
-}
-
-impl fmt::Display for Procs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Exactly(n) => write!(f, "{n}"),
-        }
-    }
-}
-
-impl Serialize for Procs {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Auto => serializer.serialize_str("auto"),
-            Self::Exactly(n) => serializer.serialize_u32(n.get()),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Procs {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        number_or_text(deserializer)
-    }
-}
-
-/// A count of indices: `1_000_000`, `1e6`, `4Mi`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count(pub u64);
-
-impl FromStr for Count {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        parse_count(text).map(Self)
-    }
-}
-
-impl Serialize for Count {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        number_or_text(deserializer)
-    }
-}
-
-/// Reads `4` and `"4"` alike: a file may write a number as a number.
-fn number_or_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: FromStr<Err = Error>,
-{
-    struct Either<T>(std::marker::PhantomData<T>);
-    impl<T: FromStr<Err = Error>> serde::de::Visitor<'_> for Either<T> {
-        type Value = T;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number or its text")
-        }
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-            text.parse().map_err(E::custom)
-        }
-        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<T, E> {
-            self.visit_str(&number.to_string())
-        }
-        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<T, E> {
-            self.visit_str(&number.to_string())
-        }
-    }
-    deserializer.deserialize_any(Either(std::marker::PhantomData))
-}
-
-/// A length of time with its unit: `500ms`, `30s`, `5m`, `1h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Span(pub Duration);
-
-impl FromStr for Span {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        // `5m` is five minutes here; a kernel's parameter, which means milliseconds more often,
-        // spells it `min`.
-        let spelled = match text.strip_suffix('m') {
-            Some(minutes) => format!("{minutes}min"),
-            None if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') => format!("{text}s"),
-            None => text.to_owned(),
-        };
-        let ns = duration_ns(&spelled).filter(|ns| (1.0..1e18).contains(ns));
-        ns.map(|ns| Self(Duration::from_secs_f64(ns / 1e9))).ok_or_else(|| {
-            Error::rejected(
-                Explained::new(format!("`{text}` is no length of time"))
-                    .hint("a number with its unit: 500ms, 30s, 5m, 1h"),
-            )
-        })
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}s", self.0.as_secs_f64())
-    }
-}
-
-text_in_files!(Span);
-
-/// `KEY=VALUE`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct KeyValue {
-    /// Before the first `=`.
-    pub key: String,
-    /// After it.
-    pub value: String,
-}
-
-impl FromStr for KeyValue {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text.split_once('=') {
-            Some((key, value)) if !key.is_empty() => {
-                Ok(Self { key: key.to_owned(), value: value.to_owned() })
-            }
-            _ => Err(Error::rejected(format!("`{text}` is not of the form KEY=VALUE"))),
-        }
-    }
-}
-
-impl fmt::Display for KeyValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.key, self.value)
-    }
-}
-
-text_in_files!(KeyValue);
-
-impl Serialize for CpuSet {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for CpuSet {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        number_or_text(deserializer)
-    }
-}
-
-macro_rules! words {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-        pub enum $name {
-            $($(#[$doc])* #[serde(rename = $word)] #[value(name = $word)] $variant),+
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$variant => $word),+ })
-            }
-        }
-    };
-}
-
-words! {
-    /// What a rank is pinned to.
-    Bind {
-        /// A core of its own while there are enough; the second hardware thread of each after that.
-        Core = "core",
-        /// A hardware thread; those of one core are neighbours.
-        Hwthread = "hwthread",
-        /// Nothing: the operating system moves ranks as it likes.
-        None = "none",
-    }
-}
-
-words! {
-    /// How ranks are laid over the machine.
-    Map {
-        /// Neighbouring ranks share a package and a NUMA node.
-        Close = "close",
-        /// Neighbouring ranks lie on different NUMA nodes and packages.
-        Spread = "spread",
-    }
-}
-
-words! {
-    /// How ranks wait for one another.
-    Wait {
-        /// Spin, then yield, then sleep; no spinning when there are more ranks than CPUs.
-        Hybrid = "hybrid",
-        /// Spin and yield; never sleep.
-        Spin = "spin",
-        /// Sleep at once.
-        Block = "block",
-    }
-}
-
-words! {
-    /// How results are verified.
-    Verify {
-        /// Not at all, beyond the audit that every index was computed exactly once.
-        None = "none",
-        /// A serial recomputation of about a thousand blocks, first and last among them.
-        Sample = "sample",
-        /// A serial recomputation of everything.
-        Full = "full",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -500,7 +282,7 @@ mod tests {
     #[test]
     fn the_defaults_speak_for_every_option_that_has_one() {
         let spoken = RunOptions::built_in().unwrap().spoken();
-        let without = ["kernel", "size", "input", "output", "dtype", "cpus", "timeout", "param"];
+        let without = ["kernel", "size", "input", "output", "dtype", "cpus", "timeout", "chunk-timeout", "param", "inject"];
         let all = serde_json::to_value(RunOptions::default()).unwrap();
         for name in all.as_object().unwrap().keys() {
             assert!(
@@ -526,27 +308,5 @@ mod tests {
         assert_eq!(left, a.over(b.over(c)));
         assert_eq!((left.procs, left.seed, left.warmup), (procs(1), Some(3), Some(1)));
         assert_eq!(left.input, None, "a size above replaces an input below");
-    }
-
-    #[test]
-    fn refuses_numbers_of_ranks_that_are_none() {
-        for text in ["0", "-1", "1e9", "4097", "18446744073709551616", "٣", "", " 4", "4.0", "+4"]
-        {
-            assert!(text.parse::<Procs>().is_err(), "{text}");
-        }
-        assert_eq!("4096".parse::<Procs>().unwrap().to_string(), "4096");
-        assert_eq!("auto".parse::<Procs>().unwrap(), Procs::Auto);
-    }
-
-    #[test]
-    fn reads_times_with_and_without_units() {
-        for (text, ms) in
-            [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("2", 2000), ("1h", 3_600_000)]
-        {
-            assert_eq!(text.parse::<Span>().unwrap().0.as_millis(), ms, "{text}");
-        }
-        for text in ["", "0", "-1s", "inf", "1 fortnight"] {
-            assert!(text.parse::<Span>().is_err(), "{text}");
-        }
     }
 }

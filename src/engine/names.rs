@@ -1,8 +1,17 @@
-//! Names of signals, for messages.
+//! Names of signals and of chunks, for messages.
+
+use crate::job::Job;
+use crate::schedule::Chunk;
+
+/// Returns what a chunk is called: its number and its indices.
+pub(super) fn chunk(job: &Job, chunk: &Chunk) -> String {
+    let number = job.partition.number(chunk);
+    format!("chunk {number} (indices {}..{})", chunk.start, chunk.end)
+}
 
 /// Returns what `kill -l` calls a signal, with its prefix.
-pub(super) fn name(signal: i32) -> String {
-    const NAMES: [(i32, &str); 20] = [
+pub(super) fn signal(signal: i32) -> String {
+    const NAMES: [(i32, &str); 24] = [
         (libc::SIGHUP, "SIGHUP"),
         (libc::SIGINT, "SIGINT"),
         (libc::SIGQUIT, "SIGQUIT"),
@@ -23,6 +32,10 @@ pub(super) fn name(signal: i32) -> String {
         (libc::SIGSYS, "SIGSYS"),
         (libc::SIGIO, "SIGIO"),
         (libc::SIGPWR, "SIGPWR"),
+        (libc::SIGSTOP, "SIGSTOP"),
+        (libc::SIGTSTP, "SIGTSTP"),
+        (libc::SIGTTIN, "SIGTTIN"),
+        (libc::SIGTTOU, "SIGTTOU"),
     ];
     NAMES
         .iter()

@@ -1,0 +1,67 @@
+//! What happened in a run beside its work: for its report, its record, and its exit code.
+
+use crate::schedule::Chunk;
+
+/// What happened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    /// In the order they were given.
+    pub(crate) warnings: Vec<String>,
+    /// Deaths that the run survived.
+    pub(crate) recovered: u32,
+    /// How often all of it was begun again, after a fault that may have damaged memory.
+    pub(crate) restarts: u32,
+    /// Indices that have no result, in ascending order.
+    pub(crate) missing: Vec<Chunk>,
+}
+
+impl History {
+    /// Adds to what is missing.
+    pub(super) fn miss(&mut self, range: Chunk) {
+        self.missing.push(range);
+        self.missing.sort_by_key(|range| range.start);
+        let mut merged: Vec<Chunk> = Vec::with_capacity(self.missing.len());
+        for range in self.missing.drain(..) {
+            match merged.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => merged.push(range),
+            }
+        }
+        self.missing = merged;
+    }
+
+    /// Says which indices are missing, in words; `None` if none is.
+    pub(crate) fn missing_text(&self) -> Option<String> {
+        const SHOWN: usize = 8;
+        let count: u64 = self.missing.iter().map(|range| range.end - range.start).sum();
+        let name = |range: &Chunk| match range.end - range.start {
+            1 => range.start.to_string(),
+            _ => format!("{}..{}", range.start, range.end),
+        };
+        let mut names: Vec<String> = self.missing.iter().take(SHOWN).map(name).collect();
+        if self.missing.len() > SHOWN {
+            names.push(format!("{} more ranges", self.missing.len() - SHOWN));
+        }
+        match count {
+            0 => None,
+            1 => Some(format!("index {} has no result", names.join(", "))),
+            _ => Some(format!("{count} indices have no result: {}", names.join(", "))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_in_order_and_without_overlap() {
+        let mut history = History::default();
+        assert_eq!(history.missing_text(), None);
+        history.miss(7..8);
+        assert_eq!(history.missing_text().unwrap(), "index 7 has no result");
+        history.miss(2..4);
+        history.miss(8..10);
+        assert_eq!(history.missing_text().unwrap(), "5 indices have no result: 2..4, 7..10");
+    }
+}

@@ -1,0 +1,151 @@
+//! One rank's life: attach, make its slice ready, then for every pass claim, compute, commit, until the
+//! barrier; and exit.
+//!
+//! ```text
+//! mod     the process: descriptors, attachment, how it ends
+//! rank    the phases of a run (`crate::phase`)
+//! chunk   one leased chunk, from its first block to its commit
+//! crash   the last words after a memory fault
+//! inject  faults on purpose
+//! ```
+//!
+//! A rank prints nothing. What it has to say it writes into its slot of the segment, where the
+//! launcher finds it also after a `kill -9`.
+
+mod chunk;
+mod crash;
+mod inject;
+mod rank;
+mod windows;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use self::rank::Rank;
+use crate::host::procs;
+use crate::job::{INPUT_FD, RESULT_FD, SEGMENT_FD};
+use crate::kernel::{Catalog, Kernel, KernelError};
+use crate::panics::caught;
+use crate::shm::{Aborted, Attached, Fault, Release, Stage};
+
+/// Tells a rank apart from everything else this program can be: `PARENT_PID`.
+pub(crate) const MARK: &str = "SPMD_WORKER";
+/// Where a rank finds its number.
+pub(crate) const RANK: &str = "SPMD_RANK";
+
+/// How a rank ended, for its exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    Stopped,
+}
+
+/// Runs this process's rank and exits, if it is one; returns otherwise.
+///
+/// First thing in `main`: before the command line is parsed, before anything is allocated.
+pub(crate) fn enter_if_rank(tables: &[&[&'static dyn Kernel]]) {
+    let Some(mark) = std::env::var_os(MARK) else { return };
+    let status = match live(&mark, &Catalog::new(tables)) {
+        Ok(End::Done) => 0,
+        Ok(End::Stopped) => 1,
+        Err(error) => {
+            // Before the segment is attached stderr is all there is.
+            use std::io::Write;
+            let _ = writeln!(io::stderr(), "spmd: error: a rank could not start: {error}");
+            125
+        }
+    };
+    std::process::exit(status);
+}
+
+fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
+    forget_mark();
+    crate::log::start_if_asked();
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
+    let parent = number(mark.to_str()).ok_or_else(|| io::Error::other("SPMD_WORKER is no pid"))?;
+    let rank = number(std::env::var(RANK).ok().as_deref())
+        .ok_or_else(|| io::Error::other("SPMD_RANK is no number"))?;
+    if !procs::die_with(parent) {
+        return Ok(End::Stopped); // The launcher is gone: nobody waits for us.
+    }
+    procs::no_core_dumps();
+    let descriptors = Descriptors::take()?;
+    procs::close_from(RESULT_FD as u32 + 1);
+
+    let attached = Attached::new(descriptors.segment.as_fd())?;
+    let control = attached.control();
+    let slot = control
+        .ranks()
+        .get(rank as usize)
+        .ok_or_else(|| io::Error::other("SPMD_RANK is beyond the world"))?;
+    slot.set_stage(Stage::Attached);
+    slot.pid.store(std::process::id(), Release); // Pairs with Acquire in the supervisor [pid].
+    crash::write_into(slot);
+    let rank = Rank::new(rank, control, slot);
+
+    // Kernels are called all over this, so a panic is most likely one's; either way it is told.
+    let run = caught(|| rank.run(&attached, &descriptors, catalog));
+    let run = run.unwrap_or_else(|said| Err(Stop::Fault(Fault::Panic, None, said)));
+    let end = match run {
+        Ok(end) => end,
+        Err(Stop::Aborted) => End::Stopped,
+        Err(Stop::Fault(fault, index, text)) => {
+            rank.report(fault, index, &text);
+            return Ok(End::Stopped); // Its stage stays: it says what it was doing.
+        }
+    };
+    slot.set_stage(Stage::Done);
+    Ok(end)
+}
+
+/// Removes the mark from the environment: a program that a kernel starts is not a rank.
+#[expect(unsafe_code, reason = "changes the environment")]
+fn forget_mark() {
+    // SAFETY: a rank's first act; no other thread exists that could read the environment.
+    unsafe { std::env::remove_var(MARK) };
+}
+
+/// What the launcher placed at fixed numbers. Input and result are the segment once more when
+/// there is no such file.
+struct Descriptors {
+    segment: OwnedFd,
+    input: OwnedFd,
+    result: OwnedFd,
+}
+
+impl Descriptors {
+    #[expect(unsafe_code, reason = "takes over inherited descriptors")]
+    fn take() -> io::Result<Self> {
+        // SAFETY: a rank's first act; nothing else in this process owns these numbers.
+        let take = |number| unsafe { procs::inherited(number) };
+        Ok(Self { segment: take(SEGMENT_FD)?, input: take(INPUT_FD)?, result: take(RESULT_FD)? })
+    }
+}
+
+/// Why a rank gives up.
+enum Stop {
+    /// Someone else decided.
+    Aborted,
+    /// This rank found a fault.
+    Fault(Fault, Option<u64>, String),
+}
+
+impl From<Aborted> for Stop {
+    fn from(_: Aborted) -> Self {
+        Self::Aborted
+    }
+}
+
+impl From<KernelError> for Stop {
+    fn from(error: KernelError) -> Self {
+        Self::Fault(Fault::Kernel, error.index, error.message)
+    }
+}
+
+fn internal(what: &str) -> impl Fn(io::Error) -> Stop + '_ {
+    move |error| Stop::Fault(Fault::Internal, None, format!("{what}: {error}"))
+}
+
+fn machine(what: &str) -> impl Fn(io::Error) -> Stop + '_ {
+    move |error| Stop::Fault(Fault::Machine, None, format!("{what}: {error}"))
+}

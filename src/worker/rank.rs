@@ -1,0 +1,365 @@
+//! The phases of a run, as one rank goes through them.
+
+use std::io;
+
+use super::chunk::Executor;
+use super::inject::Injector;
+use super::windows::Windows;
+use super::{Descriptors, End, Stop, internal, machine};
+use crate::arrays::{self, Arrays, InputFrom};
+use crate::host::{affinity, clock, map, procs};
+use crate::job::{Accounts, InputAt, Job, Mode, ResultAt};
+use crate::kernel::{Catalog, Context, Kernel, Setting};
+use crate::phase::Phase;
+use crate::schedule::Chunk;
+use crate::shm::{
+    Abort, Attached, Claimed, Control, Counter, Fault, NO_CPU, Point, Probe, RankSlot, Relaxed, Stage,
+};
+
+/// This rank, and its place in the segment.
+pub(super) struct Rank<'a> {
+    number: u32,
+    control: Control<'a>,
+    slot: &'a RankSlot,
+}
+
+/// One pass, from this rank's side: times in nanoseconds, and what was done.
+#[derive(Default)]
+struct Tally {
+    /// When this rank began it; `None` while it has not.
+    begin: Option<u64>,
+    items: u64,
+    chunks: u64,
+    busy: u64,
+    claim: u64,
+    wait: u64,
+}
+
+/// What the phases of a run are done with.
+struct Work<'a> {
+    job: &'a Job,
+    counter: Counter<'a>,
+    injector: &'a Injector<'a>,
+    /// This rank's share of the arrays.
+    slice: Chunk,
+    /// What of the results this process has mapped already.
+    mapped: Chunk,
+}
+
+impl<'a> Rank<'a> {
+    pub(super) fn new(number: u32, control: Control<'a>, slot: &'a RankSlot) -> Self {
+        Self { number, control, slot }
+    }
+
+    pub(super) fn run(
+        &self,
+        attached: &Attached,
+        descriptors: &Descriptors,
+        catalog: &Catalog,
+    ) -> Result<End, Stop> {
+        let job: Job = serde_json::from_slice(&self.control.job()).map_err(|error| {
+            Stop::Fault(Fault::Internal, None, format!("the job cannot be read: {error}"))
+        })?;
+        let injector = Injector::new(&job.inject, self.number, self.control.header());
+        injector.at(Point::Attached);
+        self.settle(&job);
+        self.work(&job, &injector, attached, descriptors, catalog)?;
+        if job.accounts == Accounts::Wanted {
+            self.account();
+        }
+        injector.at(Point::Exit);
+        Ok(End::Done)
+    }
+
+    /// Does this rank's part of the job: all of it, or what is left of it if it was started again.
+    fn work(
+        &self,
+        job: &Job,
+        injector: &Injector<'_>,
+        attached: &Attached,
+        descriptors: &Descriptors,
+        catalog: &Catalog,
+    ) -> Result<(), Stop> {
+        let fault = |error: crate::Error| Stop::Fault(Fault::Internal, None, error.to_string());
+        let kernel = catalog.find(&job.kernel).map_err(fault)?;
+        let params = job.resolve_params(kernel).map_err(fault)?;
+        self.agree(job)?;
+        let windows = Windows::map(job, descriptors).map_err(machine("cannot map the arrays"))?;
+        let (input, result) = windows.starts(job, attached);
+        #[expect(unsafe_code, reason = "typed access to the windows")]
+        // SAFETY: windows into files were mapped with n elements, those into the segment were compared
+        // with n in `agree`; all stay mapped to the end of this function.
+        let mut arrays = unsafe { Arrays::new(job, InputFrom::of(job, input), result) };
+        let counter = Counter::attach(self.control.header(), self.control.claims())
+            .map_err(internal("cannot use the counter's lock"))?;
+        self.slot.attached.store(clock::now_ns(), Relaxed); // Read after this rank has left.
+
+        let setting = job.setting(&params);
+        let executor = Executor {
+            control: self.control,
+            slot: self.slot,
+            kernel,
+            context: Context { setting, rank: self.number, pid: std::process::id() },
+            mode: job.mode,
+            saved: arrays::start(&attached.saved),
+            injector,
+        };
+        let slice = job.partition.slice(self.number);
+        let mut work = Work { job, counter, injector, slice, mapped: 0..0 };
+        let serial = kernel.has_serial(&setting);
+        let mut tally = Tally::default();
+        loop {
+            // It cannot move before this rank arrives.
+            let epoch = self.control.barrier().epoch();
+            // Everybody sees the same answer: all writes to it came before the first barrier.
+            if epoch > 0 && self.control.header().offence().is_some() {
+                return Ok(());
+            }
+            match Phase::at(epoch, job.passes(), serial) {
+                Phase::Prepare { pass } => {
+                    self.prepare(pass, &mut work, &mut arrays)?;
+                    self.barrier(&work)?;
+                }
+                Phase::Serial => self.serial(kernel, &setting, &work, &mut tally)?,
+                Phase::Compute { pass } => {
+                    self.pass(pass, &executor, &mut work, &mut arrays, &mut tally)?;
+                    self.record(&std::mem::take(&mut tally));
+                }
+                Phase::Over => return Ok(()),
+            }
+        }
+    }
+
+    /// Makes this rank's slice ready for a pass. May be done again by a later process of this rank.
+    fn prepare(
+        &self,
+        pass: u64,
+        work: &mut Work<'_>,
+        arrays: &mut Arrays<'_>,
+    ) -> Result<(), Stop> {
+        let (job, slice) = (work.job, work.slice.clone());
+        self.slot.set_stage(Stage::Init);
+        if pass == 0 {
+            self.touch(job, arrays, &slice)?;
+            work.mapped = slice.clone();
+            if let Some(bounds) = job.check
+                && let Some(index) = arrays.first_outside(slice.clone(), bounds)?
+            {
+                self.control.header().offend(index);
+            }
+        } else if self.number == 0 {
+            // Nobody claims before the barrier that follows.
+            self.control.claims().reset();
+        }
+        if work.injector.is_empty() {
+            if job.mode == Mode::InPlace {
+                arrays.initialise(slice)?;
+            }
+        } else {
+            let middle = slice.start + (slice.end - slice.start) / 2;
+            if job.mode == Mode::InPlace {
+                arrays.initialise(slice.start..middle)?;
+            }
+            work.injector.at(Point::PrepareMid);
+            if job.mode == Mode::InPlace {
+                arrays.initialise(middle..slice.end)?;
+            }
+        }
+        if pass == 0 {
+            self.slot.ready.store(clock::now_ns(), Relaxed); // Read after this rank has left.
+        }
+        Ok(())
+    }
+
+    /// Lets rank 0 do the kernel's serial share while the others wait.
+    fn serial(
+        &self,
+        kernel: &dyn Kernel,
+        setting: &Setting<'_>,
+        work: &Work<'_>,
+        tally: &mut Tally,
+    ) -> Result<(), Stop> {
+        self.slot.set_stage(Stage::Pass);
+        let begin = clock::now_ns();
+        tally.begin = Some(begin);
+        if self.number == 0 {
+            kernel.serial(setting)?;
+            tally.busy += clock::now_ns() - begin;
+        }
+        let arrived = clock::now_ns();
+        self.barrier(work)?;
+        tally.wait += clock::now_ns() - arrived;
+        Ok(())
+    }
+
+    /// Claims and computes chunks until none is left, and waits for the others.
+    fn pass(
+        &self,
+        pass: u64,
+        executor: &Executor<'_>,
+        work: &mut Work<'_>,
+        arrays: &mut Arrays<'_>,
+        tally: &mut Tally,
+    ) -> Result<(), Stop> {
+        let (job, injector) = (work.job, work.injector);
+        self.slot.set_stage(Stage::Pass);
+        let begin = *tally.begin.get_or_insert_with(clock::now_ns);
+        loop {
+            let before = clock::now_ns();
+            let claimed = work
+                .counter
+                .claim(&job.partition, self.number, injector)
+                .map_err(internal("the counter's lock is broken"))?;
+            let claimed_at = clock::now_ns();
+            tally.claim += claimed_at - before;
+            let lease = match claimed {
+                Claimed::Chunk(lease) => lease,
+                Claimed::Drained => break,
+                Claimed::Aborted => return Err(Stop::Aborted),
+            };
+            let chunk = lease.chunk();
+            tally.items += chunk.end - chunk.start;
+            tally.chunks += 1;
+            if pass == 0 {
+                self.touch_elsewhere(job, arrays, &work.mapped, &chunk)?;
+            }
+            if !injector.is_empty() {
+                injector.enter(Some(job.partition.number(&chunk)));
+            }
+            executor.compute(arrays, lease)?;
+            injector.enter(None);
+            tally.busy += clock::now_ns() - claimed_at;
+        }
+        let arrived = clock::now_ns();
+        if let Some(timed) = pass.checked_sub(u64::from(job.warmup))
+            && let Some(sample) = self.control.samples().get(timed as usize)
+        {
+            // The slowest rank decides, from when the first one began.
+            sample.add(begin, arrived);
+        }
+        self.barrier(work)?;
+        tally.wait += clock::now_ns() - arrived;
+        Ok(())
+    }
+
+    /// Waits for all ranks.
+    fn barrier(&self, work: &Work<'_>) -> Result<(), Stop> {
+        self.slot.set_stage(Stage::Barrier);
+        work.injector.at(Point::BarrierBefore);
+        let procs = self.control.layout().dims.procs;
+        self.control.barrier().wait(self.number, procs, work.job.patience(), work.injector)?;
+        work.injector.at(Point::BarrierExit);
+        Ok(())
+    }
+
+    /// Goes to the CPU, or the CPUs, this rank was given.
+    fn settle(&self, job: &Job) {
+        match (self.slot.wanted(), &job.cpus) {
+            (Some(cpu), _) => match affinity::pin(cpu) {
+                Ok(()) => self.slot.pinned.store(cpu, Relaxed), // Read after this rank has left.
+                Err(error) => tracing::debug!("rank {} runs unpinned: {error}", self.number),
+            },
+            (None, Some(cpus)) => {
+                if let Err(error) = affinity::confine(cpus) {
+                    tracing::debug!("rank {} may use any cpu: {error}", self.number);
+                }
+            }
+            (None, None) => {}
+        }
+        self.slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed); // A figure.
+    }
+
+    /// Checks that the segment was laid out for this job: both are bytes another process wrote.
+    fn agree(&self, job: &Job) -> Result<(), Stop> {
+        let dims = self.control.layout().dims;
+        let bytes = job.partition.size().checked_mul(job.dtype.size() as u64);
+        let source = if matches!(job.input, InputAt::Segment) { bytes } else { Some(0) };
+        let result = if job.result == ResultAt::Segment { bytes } else { Some(0) };
+        let saved = if job.mode == Mode::InPlace { arrays::BLOCK_BYTES as u64 } else { 0 };
+        let agree = dims.procs == job.partition.procs()
+            && dims.queues == job.partition.queues()
+            && Some(dims.source) == source
+            && Some(dims.result) == result
+            && dims.saved_block == saved
+            && self.number < dims.procs;
+        if agree {
+            Ok(())
+        } else {
+            let what = "the segment was laid out for another job";
+            Err(Stop::Fault(Fault::Internal, None, what.to_owned()))
+        }
+    }
+
+    /// Maps the pages of a chunk outside what this process has touched, in one step.
+    ///
+    /// Another rank has made them, so there is room; but in this process each would cost a fault
+    /// of its own, which is several times the work on it.
+    fn touch_elsewhere(
+        &self,
+        job: &Job,
+        arrays: &Arrays<'_>,
+        mapped: &Chunk,
+        chunk: &Chunk,
+    ) -> Result<(), Stop> {
+        const WORTH_A_CALL: u64 = 64 * 1024;
+        let bytes = (chunk.end - chunk.start) * job.dtype.size() as u64;
+        let inside = mapped.start <= chunk.start && chunk.end <= mapped.end;
+        if inside || bytes < WORTH_A_CALL { Ok(()) } else { self.touch(job, arrays, chunk) }
+    }
+
+    /// Makes the pages of a range of the results present: no SIGBUS where the machine has no more.
+    ///
+    /// Done slice by slice before the pass, so that under `static` memory is near the CPU that uses it.
+    #[expect(unsafe_code, reason = "madvise on the result array")]
+    fn touch(&self, job: &Job, arrays: &Arrays<'_>, slice: &Chunk) -> Result<(), Stop> {
+        let bytes = usize::try_from((slice.end - slice.start) * job.dtype.size() as u64)
+            .map_err(|e| internal("slice")(io::Error::other(e)))?;
+        // SAFETY: the slice lies in the result array, one shared writable mapping.
+        let populated = unsafe { map::populate(arrays.result_at(slice.start), bytes) };
+        // Unsupported: the launcher has seen that too, and reserved everything itself.
+        populated.map(|_: map::Populated| ()).map_err(|error| {
+            let why = "there is no room for the results";
+            // EFAULT is what populating says where a store would have been a SIGBUS.
+            let full = io::Error::from_raw_os_error(libc::ENOSPC);
+            machine(why)(if error.raw_os_error() == Some(libc::EFAULT) { full } else { error })
+        })
+    }
+
+    fn record(&self, tally: &Tally) {
+        // All Relaxed: figures, read after this rank has left.
+        self.slot.items.store(tally.items, Relaxed);
+        self.slot.chunks.store(tally.chunks, Relaxed);
+        self.slot.busy.store(tally.busy, Relaxed);
+        self.slot.claim.store(tally.claim, Relaxed);
+        self.slot.wait.store(tally.wait, Relaxed);
+    }
+
+    /// Writes down what the kernel counted for this process.
+    fn account(&self) {
+        let usage = procs::usage();
+        // All Relaxed: figures, read after this rank has left.
+        self.slot.max_rss.store(usage.max_rss_bytes, Relaxed);
+        self.slot.nivcsw.store(usage.involuntary_switches, Relaxed);
+        let pinned = self.slot.pinned.load(Relaxed) != NO_CPU;
+        self.slot.migrations.store(if pinned { 0 } else { migrations().unwrap_or(0) }, Relaxed);
+        self.slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed);
+    }
+
+    /// Says why this rank gives up, and makes the others stop too where the fault is everybody's.
+    ///
+    /// A panic is a death: the launcher decides whether the chunk is run again.
+    pub(super) fn report(&self, fault: Fault, index: Option<u64>, text: &str) {
+        self.slot.report(fault, index, text);
+        if matches!(fault, Fault::Machine | Fault::Internal) {
+            self.control.header().abort(Abort::Rank);
+            self.control.barrier().abort();
+        }
+    }
+}
+
+/// Reads how often the kernel moved this process to another CPU.
+fn migrations() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/sched").ok()?;
+    let line = text.lines().find(|line| line.starts_with("se.nr_migrations"))?;
+    line.rsplit(':').next()?.trim().parse().ok()
+}

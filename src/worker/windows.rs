@@ -1,0 +1,52 @@
+//! A rank's windows into the input and output files.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use super::Descriptors;
+use crate::arrays;
+use crate::host::map::{Access, Window};
+use crate::job::{InputAt, Job, ResultAt};
+use crate::shm::Attached;
+
+/// The rank's windows into files.
+pub(super) struct Windows {
+    input: Window,
+    result: Window,
+}
+
+impl Windows {
+    pub(super) fn map(job: &Job, descriptors: &Descriptors) -> io::Result<Self> {
+        let bytes = usize::try_from(job.partition.size())
+            .ok()
+            .and_then(|n| n.checked_mul(job.dtype.size()))
+            .ok_or_else(|| io::Error::other("the array is larger than memory can be"))?;
+        let at = |offset: u64| usize::try_from(offset).map_err(io::Error::other);
+        let input = match job.input {
+            InputAt::File { offset, .. } => {
+                Window::new(descriptors.input.as_fd(), at(offset)?, bytes, Access::Read)?
+            }
+            InputAt::Index { .. } | InputAt::Segment => Window::none(),
+        };
+        let result = match job.result {
+            ResultAt::File { offset } => {
+                Window::new(descriptors.result.as_fd(), at(offset)?, bytes, Access::Write)?
+            }
+            ResultAt::Segment => Window::none(),
+        };
+        Ok(Self { input, result })
+    }
+
+    /// Returns where inputs and results begin, in these windows or the segment's.
+    pub(super) fn starts(&self, job: &Job, attached: &Attached) -> (*const u8, *mut u8) {
+        let input = match job.input {
+            InputAt::File { .. } => arrays::start(&self.input),
+            InputAt::Index { .. } | InputAt::Segment => arrays::start(&attached.source),
+        };
+        let result = match job.result {
+            ResultAt::File { .. } => arrays::start(&self.result),
+            ResultAt::Segment => arrays::start(&attached.result),
+        };
+        (input.cast_const(), result)
+    }
+}
