@@ -42,6 +42,29 @@ impl Action {
     ];
 }
 
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = Self::NAMES.iter().find(|(_, action)| action == self);
+        f.write_str(named.map_or("?", |(name, _)| name))
+    }
+}
+
+impl FromStr for Action {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let names = Self::NAMES.map(|(name, _)| name);
+        let named = Self::NAMES.iter().find(|(name, _)| *name == text);
+        named.map(|&(_, action)| action).ok_or_else(|| {
+            let hint = nearest(text, names).map_or_else(
+                || format!("one of {}", names.join(" ")),
+                |name| format!("did you mean `{name}`?"),
+            );
+            Error::rejected(Explained::new(format!("there is no fault `{text}`")).hint(hint))
+        })
+    }
+}
+
 /// A fault to strike: `ACTION[:KEY=VALUE,…]` with the keys `rank`, `chunk`, `point`, `nth`, `times`.
 ///
 /// `chunk=C` alone means the chunk of that number, whichever rank runs it; with `rank=R` the first one
@@ -66,8 +89,7 @@ impl Injection {
 
 impl fmt::Display for Injection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = Action::NAMES.iter().find(|(_, action)| *action == self.action);
-        f.write_str(named.map_or("?", |(name, _)| name))?;
+        write!(f, "{}", self.action)?;
         let mut separator = ':';
         let mut key = |f: &mut fmt::Formatter<'_>, key: &str, value: &dyn fmt::Display| {
             write!(f, "{separator}{key}={value}")?;
@@ -98,16 +120,7 @@ impl FromStr for Injection {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let (action, keys) = text.split_once(':').unwrap_or((text, ""));
-        let names = Action::NAMES.map(|(name, _)| name);
-        let Some(&(_, action)) = Action::NAMES.iter().find(|(name, _)| *name == action) else {
-            let hint = nearest(action, names).map_or_else(
-                || format!("one of {}", names.join(" ")),
-                |name| format!("did you mean `{name}`?"),
-            );
-            return Err(Error::rejected(
-                Explained::new(format!("there is no fault `{action}`")).hint(hint),
-            ));
-        };
+        let action = action.parse()?;
         let mut fault =
             Self { action, rank: None, chunk: None, point: Point::RunMid, nth: 0, times: 1 };
         for pair in keys.split(',').filter(|pair| !pair.is_empty()) {
@@ -168,7 +181,7 @@ mod tests {
     fn what_is_no_fault_is_refused_with_the_nearest_name() {
         for (text, wanted) in [
             ("kil", "did you mean `kill`?"),
-            ("kill:point=run.middle", "did you mean `run.mid`?"),
+            ("kill:point=run.mod", "did you mean `run.mid`?"),
             ("kill:rang=2", "rank chunk point"),
             ("kill:rank=-1", "rank=2"),
             ("kill:rank", "rank=2"),

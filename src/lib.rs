@@ -39,11 +39,11 @@ use std::process::ExitCode;
 pub use data::{DType, InputSpec, OutputSpec, Overflow, Scalar, Shape};
 pub use error::{Error, Exit, Explained};
 pub use host::affinity::CpuSet;
+pub use inject::Injection;
 pub use kernel::{
     Beyond, Block, Cost, Domain, Kernel, KernelError, Param, ParamKind, Params, Repeatable,
     Setting, Shown,
 };
-pub use inject::Injection;
 pub use options::{
     Bind, Count, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify, Wait,
 };

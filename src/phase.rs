@@ -45,7 +45,10 @@ mod tests {
     #[test]
     fn a_run_is_the_same_parts_for_each_pass() {
         let parts = |passes, serial| -> Vec<Phase> {
-            (0..).map(|epoch| Phase::at(epoch, passes, serial)).take_while(|&p| p != Phase::Over).collect()
+            (0..)
+                .map(|epoch| Phase::at(epoch, passes, serial))
+                .take_while(|&p| p != Phase::Over)
+                .collect()
         };
         use Phase::{Compute, Prepare, Serial};
         assert_eq!(

@@ -148,8 +148,11 @@ impl Death {
 
     /// Says what it was doing, to follow what ended it.
     fn place(&self, world: &World) -> String {
-        let chunk =
-            self.chunk.as_ref().map(|chunk| names::chunk(&world.plan.job, chunk)).unwrap_or_default();
+        let chunk = self
+            .chunk
+            .as_ref()
+            .map(|chunk| names::chunk(&world.plan.job, chunk))
+            .unwrap_or_default();
         match (self.index, self.chunk.is_some()) {
             (Some(index), true) => format!(" at index {index} of {chunk}"),
             (None, true) => format!(" while computing {chunk}"),
@@ -287,7 +290,9 @@ fn hopeless(world: &World, death: &Death, keep: bool) -> Option<Error> {
             Fault::Internal => return Some(Error::refused(format!("{who}: {text}"))),
             Fault::Kernel if !keep => {
                 let at = index.map_or(String::new(), |index| format!(" at index {index}"));
-                return Some(Error::failed(format!("kernel `{kernel}` failed{at} on {who}: {text}")));
+                return Some(Error::failed(format!(
+                    "kernel `{kernel}` failed{at} on {who}: {text}"
+                )));
             }
             Fault::Kernel | Fault::Panic | Fault::None => {}
         }
@@ -312,7 +317,9 @@ fn poisonous(world: &World, death: &Death, chunk: &Chunk, attempts: u32, told: &
     let chunk = names::chunk(&world.plan.job, chunk);
     let at = death.index.map_or(String::new(), |index| format!(" at index {index}"));
     let times = if attempts == 1 { "a rank".to_owned() } else { format!("{attempts} ranks") };
-    let what = format!("kernel `{kernel}` cannot be run on {chunk}: {times} died in it, the last one{at}: {told}");
+    let what = format!(
+        "kernel `{kernel}` cannot be run on {chunk}: {times} died in it, the last one{at}: {told}"
+    );
     lost(death, &what, "--on-error keep completes the rest; --retries says how often to try")
 }
 

@@ -38,7 +38,14 @@ impl Orders {
     pub(crate) fn new(limit: Option<Duration>) -> io::Result<Self> {
         let (bell, ring) = io::pipe()?;
         let deadline = limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
-        Ok(Self { deadline, cause: Mutex::new(None), bell, ring, signals: None, suspend: AtomicBool::new(false) })
+        Ok(Self {
+            deadline,
+            cause: Mutex::new(None),
+            bell,
+            ring,
+            signals: None,
+            suspend: AtomicBool::new(false),
+        })
     }
 
     /// Lets signals be orders too: the first stops the run, the second ends this process at once.
@@ -126,4 +133,3 @@ fn out_of_time(limit: Duration) -> Error {
             .hint("a longer --timeout"),
     )
 }
-

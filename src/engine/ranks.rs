@@ -11,6 +11,8 @@ use super::world::World;
 use crate::error::{Error, Explained};
 use crate::host::limits;
 use crate::host::procs::{self, Child};
+use crate::inject::Action;
+use crate::shm::Point;
 use crate::worker;
 
 /// Libraries that start a thread per CPU unless told otherwise: N ranks would start N² of them.
@@ -97,16 +99,31 @@ impl<'w> Ranks<'w> {
         if let Some(cpu) = self.world.plan.placement.pins.get(rank as usize).copied().flatten() {
             environment.extend(variable("SPMD_CPU", &cpu.to_string()));
         }
+        let fault = self.fault_at_start(rank).map_or(String::new(), |fault| format!(":{fault}"));
+        environment.extend(variable(worker::MARK, &format!("{}{fault}", std::process::id())));
         let number = CString::new(number).unwrap_or_default();
         let arguments = [c"spmd-rank", &number];
         procs::spawn(procs::SELF, &arguments, &environment, &self.world.descriptors())
             .map_err(|error| refused(rank, self.world.plan.procs(), &error))
     }
 
+    /// Returns the injected fault that strikes this process before it can read of it in the segment.
+    fn fault_at_start(&self, rank: u32) -> Option<Action> {
+        let header = self.world.segment.control().header();
+        let faults = self.world.plan.job.inject.iter().enumerate();
+        let mut meant = faults.filter(|(_, fault)| {
+            fault.point == Point::Started && fault.rank.is_none_or(|only| only == rank)
+        });
+        let (_, fault) = meant.find(|&(number, fault)| header.strike(number, fault.times))?;
+        Some(fault.action)
+    }
+
     /// Returns the ranks whose process has not been seen to end.
     pub(super) fn living(&self) -> impl Iterator<Item = (u32, &Child)> {
         let numbered = (0..).zip(&self.seats);
-        numbered.filter(|(_, seat)| seat.state == State::Running).map(|(rank, seat)| (rank, &seat.child))
+        numbered
+            .filter(|(_, seat)| seat.state == State::Running)
+            .map(|(rank, seat)| (rank, &seat.child))
     }
 
     /// Returns the dead ranks that wait to be started again.
@@ -194,7 +211,6 @@ fn environment(world: &World) -> Vec<CString> {
     for name in THREAD_COUNTS.into_iter().filter(|name| std::env::var_os(name).is_none()) {
         environment.extend(variable(name, &cpus));
     }
-    environment.extend(variable(worker::MARK, &std::process::id().to_string()));
     environment.extend(variable("SPMD_PROCS", &procs.to_string()));
     environment.extend(variable("SPMD_RUN_ID", &run_id()));
     environment

@@ -71,7 +71,8 @@ impl Supervisor<'_, '_> {
         loop {
             let now = Instant::now();
             self.orders.hear()?;
-            if self.orders.suspend(|signal| self.ranks.living().for_each(|(_, c)| c.signal(signal))) {
+            if self.orders.suspend(|signal| self.ranks.living().for_each(|(_, c)| c.signal(signal)))
+            {
                 continue; // It may be much later now.
             }
             if failure.is_none() {

@@ -1,8 +1,8 @@
 //! Verification: a serial recomputation, compared bit for bit.
 
 use super::collect::traced;
-use super::results::Results;
 use super::orders::Orders;
+use super::results::Results;
 use crate::arrays::{Arrays, BLOCK_BYTES, InputFrom, text};
 use crate::data::{Scalar, Source};
 use crate::error::{Error, Explained};

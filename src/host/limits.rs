@@ -59,7 +59,8 @@ impl OomKills {
     pub(crate) fn now() -> Self {
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let path = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-        let file = Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/')).join("memory.events");
+        let file =
+            Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/')).join("memory.events");
         let counted = oom_kills(&file).map(|count| (file, count));
         Self { counted }
     }
@@ -71,7 +72,8 @@ impl OomKills {
         let more = count > *before;
         *before = count;
         more.then(|| {
-            " (probably by the kernel for want of memory: memory.events counts one oom_kill more)".to_owned()
+            " (probably by the kernel for want of memory: memory.events counts one oom_kill more)"
+                .to_owned()
         })
     }
 }

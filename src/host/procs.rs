@@ -205,9 +205,7 @@ impl Child {
             Ok(None) => None,
             Ok(Some((libc::CLD_EXITED, status))) => Some(Ended::Exited(status)),
             Ok(Some((_, signal))) => Some(Ended::Killed(signal)),
-            Err(error) => {
-                (error.raw_os_error() == Some(libc::ECHILD)).then_some(Ended::Unknown)
-            }
+            Err(error) => (error.raw_os_error() == Some(libc::ECHILD)).then_some(Ended::Unknown),
         }
     }
 

@@ -11,9 +11,7 @@ use std::num::NonZeroU32;
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
-pub use self::values::{
-    Bind, Count, KeyValue, Map, OnDeath, OnError, Procs, Span, Verify, Wait,
-};
+pub use self::values::{Bind, Count, KeyValue, Map, OnDeath, OnError, Procs, Span, Verify, Wait};
 use crate::data::{DType, InputSpec, OutputSpec, Overflow};
 use crate::error::Error;
 use crate::host::affinity::CpuSet;
@@ -282,7 +280,18 @@ mod tests {
     #[test]
     fn the_defaults_speak_for_every_option_that_has_one() {
         let spoken = RunOptions::built_in().unwrap().spoken();
-        let without = ["kernel", "size", "input", "output", "dtype", "cpus", "timeout", "chunk-timeout", "param", "inject"];
+        let without = [
+            "kernel",
+            "size",
+            "input",
+            "output",
+            "dtype",
+            "cpus",
+            "timeout",
+            "chunk-timeout",
+            "param",
+            "inject",
+        ];
         let all = serde_json::to_value(RunOptions::default()).unwrap();
         for name in all.as_object().unwrap().keys() {
             assert!(

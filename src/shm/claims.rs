@@ -513,7 +513,7 @@ mod tests {
     fn the_audit_sees_a_claimer_that_died_between_its_two_stores() {
         let partition = partition("dynamic,5", 5, 1);
         let (tails, slots) = words(&partition, 1);
-        tails[0].0.store(tail_word(Ticket::from_raw(0), 0), Release);
+        tails[0].word.store(tail_word(Ticket::from_raw(0), 0), Release);
         let claims = Claims::new(&tails, &slots);
         assert_eq!(
             claims.audit(&partition),
@@ -534,13 +534,6 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_nobody_writes_is_not_done() {
-        for word in [1, 3] {
-            assert_eq!(LeaseState::of(word), LeaseState::Run);
-        }
-    }
-
-    #[test]
     fn a_slot_still_running_is_not_given_out_again() {
         let partition = partition("dynamic,1", 4, 2);
         let (tails, slots) = words(&partition, 2);
@@ -551,5 +544,72 @@ mod tests {
         assert!(claims.claim(&partition, 0, &()).is_none(), "no third slot");
         first.commit();
         second.commit();
+    }
+
+    #[test]
+    fn what_a_dead_rank_had_is_adopted_before_anything_new_is_claimed() {
+        let partition = partition("dynamic,5", 20, 2);
+        let (tails, slots) = words(&partition, 2);
+        let claims = Claims::new(&tails, &slots);
+        let lost = claims.claim(&partition, 1, &()).unwrap();
+        lost.arm(3);
+        assert_eq!(claims.give_up(&partition, 0), []);
+        assert_eq!(claims.give_up(&partition, 1), [0..5]);
+        assert_eq!(claims.give_up(&partition, 1), [], "it is given away once");
+        assert!(matches!(
+            claims.audit(&partition),
+            Err(Incomplete::Running { rank: None, chunk: Some(_) })
+        ));
+        let adopted = claims.claim(&partition, 0, &()).unwrap();
+        assert_eq!((adopted.chunk(), adopted.progress()), (0..5, Progress::Saved(3)));
+        adopted.restored(3);
+        adopted.commit();
+        assert_eq!(claims.claim(&partition, 0, &()).unwrap().chunk(), 5..10);
+    }
+
+    #[test]
+    fn a_claim_that_stopped_half_way_is_found_by_the_next_claimer_or_by_the_replacement() {
+        for schedule in ["dynamic,5", "static,5"] {
+            for former in [0, 1] {
+                let partition = partition(schedule, 20, 2);
+                let (tails, slots) = words(&partition, 2);
+                let claims = Claims::new(&tails, &slots);
+                for _ in 0..former {
+                    claims.claim(&partition, 1, &()).unwrap().commit();
+                }
+                let last = tails.last().unwrap();
+                let before = last.word.load(Relaxed);
+                let half = claims.claim(&partition, 1, &()).unwrap().chunk();
+                let word = last.word.load(Relaxed);
+                // Its second store never happened.
+                let was = if former == 0 {
+                    0
+                } else {
+                    lease_word(ticket_of(before), 1, LeaseState::Done)
+                };
+                slots[1].lease.store(was, Relaxed);
+                assert_eq!(claims.give_up(&partition, 1), []);
+                assert_eq!(claims.claim(&partition, 1, &()).unwrap().chunk(), half);
+                assert_eq!(last.word.load(Relaxed), word);
+            }
+        }
+    }
+
+    #[test]
+    fn any_words_at_all_are_read_without_a_panic_and_never_pass_for_done() {
+        let partition = partition("dynamic,5", 20, 2);
+        for raw in [u64::MAX, 0x8000_0000_0000_0003, 3, 1, 0xffff_0000_ffff_0001] {
+            for tail in [u64::MAX, u64::MAX - 1, raw] {
+                let (tails, slots) = words(&partition, 2);
+                tails[0].word.store(tail, Relaxed);
+                tails[0].orphaned.store(raw, Relaxed);
+                slots[0].lease.store(raw, Relaxed);
+                slots[1].undo.store(raw, Relaxed);
+                let claims = Claims::new(&tails, &slots);
+                let _ = claims.claim(&partition, 0, &());
+                let _ = claims.give_up(&partition, 1);
+                assert!(claims.audit(&partition).is_err());
+            }
+        }
     }
 }

@@ -448,7 +448,8 @@ impl RankSlot {
     pub(crate) fn crashed(&self, crash: Crash) {
         self.crash_address.store(crash.address, Relaxed); // Published by [crash].
         self.crash_stack.store(crash.stack, Relaxed); // Published by [crash].
-        let word = u64::from(crash.code.cast_unsigned()) << 32 | u64::from(crash.signal.cast_unsigned());
+        let word =
+            u64::from(crash.code.cast_unsigned()) << 32 | u64::from(crash.signal.cast_unsigned());
         self.crash.store(word, Release); // Pairs with Acquire in `crash` [crash].
     }
 

@@ -182,7 +182,9 @@ fn stands_in(procs: u32, victim: u32, live: &'static [u32], steps: u32) {
         thread::spawn(move || {
             // The end of the victim's steps comes before the rest, as a confirmed death does.
             barrier.die(victim, procs, steps);
-            while !barrier.stand_in(procs, |rank| rank == victim, |rank| rank == victim) && barrier.epoch() == 0 {
+            while !barrier.stand_in(procs, |rank| rank == victim, |rank| rank == victim)
+                && barrier.epoch() == 0
+            {
                 thread::yield_now();
             }
         })

@@ -111,8 +111,10 @@ impl FromStr for Point {
         let named = Self::ALL.iter().find(|(name, _)| *name == text);
         named.map(|&(_, point)| point).ok_or_else(|| {
             let names = Self::ALL.map(|(name, _)| name);
-            let hint = nearest(text, names)
-                .map_or_else(|| format!("one of {}", names.join(" ")), |name| format!("did you mean `{name}`?"));
+            let hint = nearest(text, names).map_or_else(
+                || format!("one of {}", names.join(" ")),
+                |name| format!("did you mean `{name}`?"),
+            );
             Error::rejected(Explained::new(format!("there is no point `{text}`")).hint(hint))
         })
     }

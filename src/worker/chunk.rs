@@ -94,7 +94,10 @@ impl Executor<'_> {
         Ok(())
     }
 
-    #[expect(unsafe_code, reason = "hands out the lease's part of the results, and its saved block")]
+    #[expect(
+        unsafe_code,
+        reason = "hands out the lease's part of the results, and its saved block"
+    )]
     fn block_in_place(
         &self,
         arrays: &Arrays<'_>,

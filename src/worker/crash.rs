@@ -29,11 +29,8 @@ static STACK: Stack = Stack(UnsafeCell::new([0; 32 * 1024]));
 /// Lets memory faults of this process be written into `slot`, which must stay mapped to its end.
 pub(super) fn write_into(slot: &RankSlot) {
     SLOT.store(ptr::from_ref(slot).cast_mut(), Release); // Pairs with Acquire in `note`.
-    let stack = libc::stack_t {
-        ss_sp: STACK.0.get().cast(),
-        ss_flags: 0,
-        ss_size: size_of::<Stack>(),
-    };
+    let stack =
+        libc::stack_t { ss_sp: STACK.0.get().cast(), ss_flags: 0, ss_size: size_of::<Stack>() };
     // SAFETY: the stack is static, and nothing else uses it.
     unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) };
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();

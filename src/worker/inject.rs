@@ -75,7 +75,8 @@ impl Probe for Injector<'_> {
     }
 }
 
-fn strike(action: Action) {
+/// Does to this process what the fault says.
+pub(super) fn strike(action: Action) {
     match action {
         // SAFETY: no memory is involved; to this process.
         Action::Kill => unsafe {

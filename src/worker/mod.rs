@@ -28,7 +28,8 @@ use crate::kernel::{Catalog, Kernel, KernelError};
 use crate::panics::caught;
 use crate::shm::{Aborted, Attached, Fault, Release, Stage};
 
-/// Tells a rank apart from everything else this program can be: `PARENT_PID`.
+/// Tells a rank apart from everything else this program can be: `PARENT_PID`, or `PARENT_PID:FAULT`
+/// for one that is to meet an injected fault before it has attached.
 pub(crate) const MARK: &str = "SPMD_WORKER";
 /// Where a rank finds its number.
 pub(crate) const RANK: &str = "SPMD_RANK";
@@ -62,13 +63,19 @@ fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
     forget_mark();
     crate::log::start_if_asked();
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
-    let parent = number(mark.to_str()).ok_or_else(|| io::Error::other("SPMD_WORKER is no pid"))?;
+    let mark = mark.to_str().unwrap_or_default();
+    let (parent, fault) =
+        mark.split_once(':').map_or((mark, None), |(pid, fault)| (pid, Some(fault)));
+    let parent = number(Some(parent)).ok_or_else(|| io::Error::other("SPMD_WORKER is no pid"))?;
     let rank = number(std::env::var(RANK).ok().as_deref())
         .ok_or_else(|| io::Error::other("SPMD_RANK is no number"))?;
     if !procs::die_with(parent) {
         return Ok(End::Stopped); // The launcher is gone: nobody waits for us.
     }
     procs::no_core_dumps();
+    if let Some(Ok(fault)) = fault.map(str::parse) {
+        inject::strike(fault);
+    }
     let descriptors = Descriptors::take()?;
     procs::close_from(RESULT_FD as u32 + 1);
 

@@ -13,7 +13,8 @@ use crate::kernel::{Catalog, Context, Kernel, Setting};
 use crate::phase::Phase;
 use crate::schedule::Chunk;
 use crate::shm::{
-    Abort, Attached, Claimed, Control, Counter, Fault, NO_CPU, Point, Probe, RankSlot, Relaxed, Stage,
+    Abort, Attached, Claimed, Control, Counter, Fault, NO_CPU, Point, Probe, RankSlot, Relaxed,
+    Stage,
 };
 
 /// This rank, and its place in the segment.
@@ -131,12 +132,7 @@ impl<'a> Rank<'a> {
     }
 
     /// Makes this rank's slice ready for a pass. May be done again by a later process of this rank.
-    fn prepare(
-        &self,
-        pass: u64,
-        work: &mut Work<'_>,
-        arrays: &mut Arrays<'_>,
-    ) -> Result<(), Stop> {
+    fn prepare(&self, pass: u64, work: &mut Work<'_>, arrays: &mut Arrays<'_>) -> Result<(), Stop> {
         let (job, slice) = (work.job, work.slice.clone());
         self.slot.set_stage(Stage::Init);
         if pass == 0 {
