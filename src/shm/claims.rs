@@ -20,7 +20,7 @@
 //! leaves a lease that disagrees with its queue's tail: idle, or of another ticket. That is enough to
 //! find the chunk again without a second record of who owns what, but only until the next claim moves
 //! the tail. So whoever claims after a death has to look first. Today nobody does, because a death
-//! ends the run: an audit after a death proves nothing. `tests/model.rs` has the recovery that these
+//! ends the run: an audit after a death proves nothing. `tests/model/` has the recovery that these
 //! words are made for, and what goes wrong without each of its rules.
 //!
 //! Bookkeeping is one word per queue and two per rank, whatever n and the chunk are. A free slot
