@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Not here: the lock, which is the C library's and invisible to loom (a loom mutex stands for it),
-//! and deaths in the middle of a claim (`tests/model.rs`).
+//! and deaths in the middle of a claim (`tests/model/`).
 #![expect(unsafe_code, reason = "shares loom's cells between threads")]
 
 use loom::sync::{Arc, Mutex};
