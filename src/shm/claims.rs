@@ -419,7 +419,7 @@ impl Lease<'_> {
 
     /// Marks the chunk as done. The owner touches the slot no more.
     pub(crate) fn commit(self) {
-        // Release, pairs with Acquire in `free_slot` and `audit` [lease]: the results come first.
+        // Release, pairs with Acquire in `state` and `audit` [lease]: the results come first.
         self.slot.lease.store(lease_word(self.ticket, self.rank, LeaseState::Done), Release);
     }
 }

@@ -27,6 +27,8 @@ mod header;
 mod layout;
 mod lock;
 #[cfg(all(test, spmd_loom))]
+mod loom_deaths;
+#[cfg(all(test, spmd_loom))]
 mod loom_tests;
 mod point;
 mod segment;
