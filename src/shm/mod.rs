@@ -42,6 +42,7 @@ pub(crate) use counter::{Claimed, Counter};
 pub(crate) use exceptions::Care;
 pub(crate) use header::{Abort, Crash, Fault, Header, NO_CPU, RankSlot, Stage};
 pub(crate) use layout::{Dims, Layout, MAX_PROCS};
+pub(crate) use lock::Lock;
 pub(crate) use point::{Point, Probe};
 pub use segment::Backing;
 pub(crate) use segment::Segment;

@@ -7,6 +7,7 @@ mod faults;
 mod formats;
 mod kernels;
 mod library;
+mod lock;
 mod main_job;
 mod npy;
 mod numpy;

@@ -53,6 +53,12 @@ fn happen(how: &str, index: u64) -> Result<(), KernelError> {
             std::hint::black_box(deeper(0));
         }
         "print" => print(),
+        // The kernel forgets which locks are to be marked at this thread's death, as it does when
+        // the out-of-memory reaper has taken the list.
+        "unmarked" => {
+            // SAFETY: a list that is not there is never walked.
+            unsafe { libc::syscall(libc::SYS_set_robust_list, std::ptr::null::<u8>(), 24) };
+        }
         _ => {}
     }
     Ok(())
@@ -96,6 +102,7 @@ impl Kernel for Faulty {
                 "bus",
                 "overflow",
                 "print",
+                "unmarked",
                 "fickle",
                 "verify-panic",
                 "verify-error",
