@@ -13,7 +13,7 @@ use crate::kernel::{Beyond, Catalog, Cost, Domain, Kernel, Params, Repeatable, S
 use crate::options::{Bind, Map, Procs, RunOptions, Verify, Wait};
 use crate::placement::{Crowding, Placement, ThisMachine};
 use crate::schedule::{Partition, Schedule, ScheduleKind, preferred_chunk};
-use crate::shm::{Backing, Dims, Layout};
+use crate::shm::{Backing, Dims, EPOCHS, Layout};
 
 /// A run, ready to be started.
 pub(crate) struct Plan {
@@ -122,6 +122,7 @@ impl Plan {
             repeats: options.repeats.map_or(1, std::num::NonZeroU32::get),
             inject: options.inject.clone(),
         };
+        check_passes(job.passes())?;
         let shape = input.shape.clone();
         let backing = options.backing.unwrap_or(Backing::Shm);
         let plan = Self {
@@ -306,6 +307,16 @@ fn result_at(output: Option<&OutputSpec>, dtype: DType, shape: &Shape) -> Result
 }
 
 /// Refuses faults that cannot strike.
+/// Refuses more passes than the barrier can tell apart: at most three epochs each.
+fn check_passes(passes: u64) -> Result<(), Error> {
+    let most = EPOCHS / 3;
+    if passes < most {
+        return Ok(());
+    }
+    let what = format!("a run has fewer than {most} passes, warm-up included; these are {passes}");
+    Err(Error::rejected(Explained::new(what).hint("a smaller --repeats or --warmup")))
+}
+
 fn check_faults(faults: &[Injection], procs: u32) -> Result<(), Error> {
     if faults.len() > Injection::MOST {
         return Err(Error::rejected(format!(

@@ -35,7 +35,7 @@ mod segment;
 mod sweep;
 mod sync;
 
-pub(crate) use barrier::{Aborted, Patience};
+pub(crate) use barrier::{Aborted, EPOCHS, Patience};
 pub(crate) use claims::{Incomplete, Lease, Progress};
 pub(crate) use control::{Attached, Control};
 pub(crate) use counter::{Claimed, Counter};
