@@ -35,6 +35,8 @@ pub(super) struct Death {
     how: How,
     stage: Stage,
     chunk: Option<Chunk>,
+    /// The barrier's. If it was in a chunk, the pass of that: it had not arrived, so this cannot move.
+    epoch: u32,
     /// The index it was in, where that was run alone.
     index: Option<u64>,
     said: Option<(Fault, Option<u64>, String)>,
@@ -93,6 +95,7 @@ impl Death {
             how,
             stage: slot.stage(),
             chunk: control.claims().current(&world.plan.job.partition, rank),
+            epoch: control.barrier().epoch(),
             index: slot.single().filter(|&index| index < world.plan.size()),
             said: slot.reported(),
             crash: slot.crash(),
@@ -168,8 +171,9 @@ impl Death {
 /// What the deaths of a run were, as far as later ones are judged by it.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    /// Deaths in a chunk, by its first index.
-    attempts: HashMap<u64, u32>,
+    /// Deaths in a chunk, by its first index, in the pass that ends with this epoch: a chunk that was
+    /// computed in another pass is not what kills.
+    attempts: (u32, HashMap<u64, u32>),
     /// For each rank: deaths in a row with nothing in hand, and what it had done at the last.
     fruitless: Vec<(u32, u64)>,
     restarts: u32,
@@ -177,7 +181,8 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(procs: u32) -> Self {
-        Self { attempts: HashMap::new(), fruitless: vec![(0, 0); procs as usize], restarts: 0 }
+        let fruitless = vec![(0, 0); procs as usize];
+        Self { attempts: (0, HashMap::new()), fruitless, restarts: 0 }
     }
 
     /// Decides what follows from a death.
@@ -214,7 +219,9 @@ impl Ledger {
             (_, Some(chunk)) => Some((chunk.clone(), Care::Single)),
             (_, None) => None,
         };
-        self.attempts.clear();
+        // What was done is counted from zero again, and so is what came of it.
+        self.attempts.1.clear();
+        self.fruitless.fill((0, 0));
         let then = match &care {
             Some((_, Care::Omit)) => "the run begins again without that index",
             _ => "memory may be damaged, so the run begins again",
@@ -234,7 +241,10 @@ impl Ledger {
         let retries = world.plan.options.retries.unwrap_or(2);
         // An error is the same the next time; where it is, the next time shows.
         let answered = matches!(death.said, Some((Fault::Kernel, ..)));
-        let attempts = self.attempts.entry(chunk.start).or_insert(0);
+        if self.attempts.0 != death.epoch {
+            self.attempts = (death.epoch, HashMap::new());
+        }
+        let attempts = self.attempts.1.entry(chunk.start).or_insert(0);
         *attempts = if answered { retries.max(*attempts + 1) } else { *attempts + 1 };
         let attempts = *attempts;
         if attempts < retries {
