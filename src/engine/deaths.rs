@@ -37,6 +37,8 @@ pub(super) struct Death {
     chunk: Option<Chunk>,
     /// The barrier's. If it was in a chunk, the pass of that: it had not arrived, so this cannot move.
     epoch: u32,
+    /// The chunk it had most likely claimed, and not yet noted that.
+    claiming: Option<Chunk>,
     /// The index it was in, where that was run alone.
     index: Option<u64>,
     said: Option<(Fault, Option<u64>, String)>,
@@ -96,6 +98,7 @@ impl Death {
             stage: slot.stage(),
             chunk: control.claims().current(&world.plan.job.partition, rank),
             epoch: control.barrier().epoch(),
+            claiming: control.claims().half_claimed(&world.plan.job.partition, rank),
             index: slot.single().filter(|&index| index < world.plan.size()),
             said: slot.reported(),
             crash: slot.crash(),
@@ -159,7 +162,12 @@ impl Death {
         match (self.index, self.chunk.is_some()) {
             (Some(index), true) => format!(" at index {index} of {chunk}"),
             (None, true) => format!(" while computing {chunk}"),
-            (_, false) => format!(" while {}", self.stage.name()),
+            (_, false) => match &self.claiming {
+                Some(chunk) if self.stage == Stage::Pass => {
+                    format!(" while claiming {}", names::chunk(&world.plan.job, chunk))
+                }
+                _ => format!(" while {}", self.stage.name()),
+            },
         }
     }
 
@@ -264,7 +272,7 @@ impl Ledger {
             Some(_) if attempts == retries => {
                 Verdict::Recover { care: None, told: format!("{told}; the chunk is run again") }
             }
-            Some(_) | None => Verdict::Fail(poisonous(world, death, chunk, attempts, told)),
+            Some(_) | None => Verdict::Fail(poisonous(world, death, chunk, attempts)),
         }
     }
 
@@ -322,13 +330,14 @@ fn lost(death: &Death, what: &str, hint: &str) -> Error {
 }
 
 /// Says that a chunk cannot be computed, whoever tries.
-fn poisonous(world: &World, death: &Death, chunk: &Chunk, attempts: u32, told: &str) -> Error {
+fn poisonous(world: &World, death: &Death, chunk: &Chunk, attempts: u32) -> Error {
     let kernel = world.plan.kernel.name();
     let chunk = names::chunk(&world.plan.job, chunk);
     let at = death.index.map_or(String::new(), |index| format!(" at index {index}"));
     let times = if attempts == 1 { "a rank".to_owned() } else { format!("{attempts} ranks") };
+    let (who, how) = (death.who(), death.how());
     let what = format!(
-        "kernel `{kernel}` cannot be run on {chunk}: {times} died in it, the last one{at}: {told}"
+        "kernel `{kernel}` cannot be run on {chunk}: {times} died in it, the last one{at}: {who} {how}"
     );
     lost(death, &what, "--on-error keep completes the rest; --retries says how often to try")
 }

@@ -304,6 +304,19 @@ impl<'a> Claims<'a> {
         })
     }
 
+    /// Returns the chunk whose claimer has stored the tail and not the lease, if there is one in the queue
+    /// of `rank`. For messages: it may be a living claimer, seen between its two stores.
+    pub(crate) fn half_claimed(&self, partition: &Partition, rank: u32) -> Option<Chunk> {
+        let queue = if self.tails.len() == 1 { 0 } else { rank };
+        // Acquire, pairs with Release in `claim` [tail].
+        let last = self.tails.get(queue as usize)?.word.load(Acquire);
+        let slot = self.slots.get(usize::try_from(last & NO_SLOT).ok()?)?;
+        let ticket = Ticket::from_raw(last >> SLOT_BITS);
+        let word = slot.lease.load(Acquire); // Pairs with Release in `claim` [lease].
+        let half = LeaseState::of(word) == LeaseState::Idle || ticket_of(word) != ticket;
+        half.then(|| partition.chunk(queue, ticket)).flatten()
+    }
+
     /// Checks that every chunk was claimed and finished. `Ok` is true at any time, and of the pass
     /// whose words these are.
     ///

@@ -478,6 +478,18 @@ impl RankSlot {
         Stage::from_raw(self.stage.load(Relaxed)) // For messages; orders nothing.
     }
 
+    /// Records when the rank had attached; of its processes the first one counts.
+    pub(crate) fn note_attached(&self, now: u64) {
+        if self.attached.load(Relaxed) == 0 {
+            self.attached.store(now, Relaxed); // Read after all ranks have left.
+        }
+    }
+
+    /// Records when the rank's slice was ready; of its processes the last one that did it counts.
+    pub(crate) fn note_ready(&self, now: u64) {
+        self.ready.store(now, Relaxed); // Read after all ranks have left.
+    }
+
     /// Adds finished indices to the progress. The rank is the only writer.
     #[inline]
     pub(crate) fn add_done(&self, items: u64) {

@@ -93,7 +93,7 @@ impl<'a> Rank<'a> {
         let mut arrays = unsafe { Arrays::new(job, InputFrom::of(job, input), result) };
         let counter = Counter::attach(self.control.header(), self.control.claims())
             .map_err(internal("cannot use the counter's lock"))?;
-        self.slot.attached.store(clock::now_ns(), Relaxed); // Read after this rank has left.
+        self.slot.note_attached(clock::now_ns());
 
         let setting = job.setting(&params);
         let executor = Executor {
@@ -162,7 +162,7 @@ impl<'a> Rank<'a> {
             }
         }
         if pass == 0 {
-            self.slot.ready.store(clock::now_ns(), Relaxed); // Read after this rank has left.
+            self.slot.note_ready(clock::now_ns());
         }
         Ok(())
     }
