@@ -108,7 +108,11 @@ impl Death {
 
     /// Says whether memory may be damaged.
     fn may_have_damaged(&self) -> bool {
-        let How::Ended(Ended::Killed(signal)) = self.how else { return false };
+        let signal = match (self.how, self.crash) {
+            (How::Ended(Ended::Killed(signal)), _) => signal,
+            (How::Ended(Ended::Unknown), Some(crash)) => crash.signal,
+            _ => return false,
+        };
         let fault = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT];
         // A signal that a process sent is no fault of this one; abort() sends its own.
         let sent = self.crash.is_some_and(|crash| crash.signal == signal && crash.code <= 0);

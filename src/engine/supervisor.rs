@@ -101,7 +101,10 @@ impl Supervisor<'_, '_> {
                     self.ranks.ended(rank, Follow::Nobody);
                     continue;
                 }
-                let how = if self.overtime.contains(&rank) {
+                // It may have crashed by itself in the moment before.
+                let ours =
+                    end == procs::Ended::Killed(libc::SIGKILL) && self.overtime.contains(&rank);
+                let how = if ours {
                     let limit = self.world.plan.options.chunk_timeout;
                     How::Overtime(limit.map_or(Duration::ZERO, |limit| limit.0))
                 } else {

@@ -251,9 +251,9 @@ impl Barrier {
     /// For the launcher, once the death is confirmed, its opening, if it had taken one, is done
     /// (`stand_in`), and it was not excused. Then an answer of `true` stays true until the rank's
     /// replacement arrives: a bit that is clear, in an epoch whose opening nobody has taken, was
-    /// not set, and without it nobody can take that opening. The order of the three loads matters.
+    /// not set, and without it nobody can take that opening.
     pub(crate) fn is_missing(&self, rank: u32) -> bool {
-        let epoch = self.epoch(); // Before the bit: after it, this could be the next one.
+        let epoch = self.epoch(); // Not older than the one the rank died in: it is dead for good.
         // Acquire, pairs with AcqRel in `set_bit` [arrive]; before the look at `opener`.
         let here = self.arrived[(rank / GROUP) as usize].load(Acquire) >> (rank % GROUP) & 1 != 0;
         // Whoever clears bits has taken an opening first. Acquire, pairs with Release in

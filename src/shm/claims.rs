@@ -29,10 +29,12 @@
 //!
 //! Every dead rank is replaced by a new process of the same number, which begins by claiming. So
 //! nobody has to wait for orphans: who finds the queue empty leaves, and what is orphaned after that
-//! is adopted by the replacement. `tests/model` searches every interleaving of these stores.
+//! is adopted by the replacement. `tests/model` searches every interleaving of these stores, and
+//! `loom_deaths.rs` what weak memory makes of them.
 //!
 //! Bookkeeping is one word per queue and two per rank, whatever n and the chunk are. A free slot
-//! always exists: a rank runs at most one chunk, and takes no new one while there is an orphan.
+//! always exists: a rank runs at most one chunk, and the replacement of one that left an orphan takes
+//! no new chunk while there is any.
 //!
 //! # Why `undo` cannot lie
 //!
@@ -58,7 +60,7 @@ pub(crate) struct Tail {
     orphaned: AtomicU64,
 }
 
-/// One lease slot, alone on its line. Written by the rank that claimed it.
+/// One lease slot, alone on its line. Written by the rank that claimed it, and by whoever recovers it.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(crate) struct LeaseSlot {

@@ -323,7 +323,8 @@ const MESSAGE_WORDS: usize = 30;
 /// `cpu` and `pinned` when there is none.
 pub(crate) const NO_CPU: u32 = u32::MAX;
 
-/// What one rank says about itself. Written by that rank alone, read by the launcher.
+/// What one rank says about itself. Written by that rank alone, read by the launcher, which wipes it
+/// while the rank has no process.
 ///
 /// Times are nanoseconds; those of a pass are of the latest one.
 #[derive(Debug)]
