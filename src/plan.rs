@@ -306,7 +306,6 @@ fn result_at(output: Option<&OutputSpec>, dtype: DType, shape: &Shape) -> Result
     }
 }
 
-/// Refuses faults that cannot strike.
 /// Refuses more passes than the barrier can tell apart: at most three epochs each.
 fn check_passes(passes: u64) -> Result<(), Error> {
     let most = EPOCHS / 3;
@@ -317,6 +316,7 @@ fn check_passes(passes: u64) -> Result<(), Error> {
     Err(Error::rejected(Explained::new(what).hint("a smaller --repeats or --warmup")))
 }
 
+/// Refuses faults that cannot strike.
 fn check_faults(faults: &[Injection], procs: u32) -> Result<(), Error> {
     if faults.len() > Injection::MOST {
         return Err(Error::rejected(format!(
