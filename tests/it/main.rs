@@ -3,6 +3,7 @@
 //! One test binary, so that it links once. Each test works in a [`sandbox::Sandbox`], which gives
 //! every process it starts a deadline and looks afterwards for whatever was left behind.
 
+mod crash_points;
 mod faults;
 mod formats;
 mod kernels;
@@ -18,5 +19,6 @@ mod sandbox;
 mod schedules;
 mod signals;
 mod streams;
+mod strikes;
 mod tidy;
 mod values;
