@@ -108,7 +108,10 @@ fn assault(scenario: &Scenario, running: &Running, begun: Instant, report: &mut 
                 kill(launcher, libc::SIGKILL);
                 report.launcher_killed = true;
                 let dead = Instant::now();
-                while !living(launcher).is_empty() && dead.elapsed() < END_WITHIN {
+                // A process that was stopped before it could ask to die with its launcher cannot do
+                // anything about that before it is continued; then it does, or `wait` fails.
+                let follows = |rank: &i32| !stopped.contains(rank);
+                while living(launcher).iter().any(follows) && dead.elapsed() < END_WITHIN {
                     thread::sleep(Duration::from_micros(200));
                 }
                 report.follow = dead.elapsed();

@@ -7,6 +7,7 @@ mod crash_points;
 mod faults;
 mod formats;
 mod kernels;
+mod launcher;
 mod library;
 mod main_job;
 mod npy;

@@ -53,6 +53,13 @@ fn happen(how: &str, index: u64) -> Result<(), KernelError> {
             std::hint::black_box(deeper(0));
         }
         "print" => print(),
+        // In steps, so that a process that was stopped meanwhile still has some of them to do.
+        "doze" => (0..7).for_each(|_| std::thread::sleep(Duration::from_millis(100))),
+        // SAFETY: the child calls nothing but pause, which is async-signal-safe.
+        "fork" if in_rank() && unsafe { libc::fork() } == 0 => loop {
+            // SAFETY: no memory is involved.
+            unsafe { libc::pause() };
+        },
         _ => {}
     }
     Ok(())
@@ -96,6 +103,8 @@ impl Kernel for Faulty {
                 "bus",
                 "overflow",
                 "print",
+                "doze",
+                "fork",
                 "fickle",
                 "verify-panic",
                 "verify-error",
