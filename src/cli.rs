@@ -147,8 +147,12 @@ pub(crate) fn main() -> Exit {
 }
 
 /// Leaves out of the help what every option would say: its variable, and its values once more.
+/// (A flag has no values to hide, and clap forbids it.)
 fn plain_help(command: clap::Command) -> clap::Command {
-    let plain = |argument: clap::Arg| argument.hide_env(true).hide_possible_values(true);
+    let plain = |argument: clap::Arg| {
+        let hide = argument.get_action().takes_values();
+        argument.hide_env(true).hide_possible_values(hide)
+    };
     command.mut_args(plain).mut_subcommands(move |command| command.mut_args(plain))
 }
 
@@ -468,5 +472,16 @@ fn kernels(name: Option<&str>) -> Exit {
     match text.and_then(|text| report::document(text.trim_end())) {
         Ok(()) => Exit::Complete,
         Err(error) => fail(&error, Reporter::new(Talk::Normal, Color::Auto), false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_one_that_clap_takes() {
+        // Where assertions are compiled in, clap checks this at each start, and aborts.
+        plain_help(Cli::command()).debug_assert();
     }
 }
