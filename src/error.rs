@@ -95,7 +95,10 @@ pub enum Error {
     },
 }
 
-/// A message with an optional hint.
+/// A message with an optional hint, a line each.
+///
+/// Control characters in them are escaped: messages quote what others wrote, and none of it may end the
+/// line or drive the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
     message: String,
@@ -105,15 +108,30 @@ pub struct Explained {
 impl Explained {
     /// Returns a message without a hint.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: escaped(message.into()), hint: None }
     }
 
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(escaped(hint.into()));
         self
     }
+}
+
+fn escaped(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 impl fmt::Display for Explained {
@@ -190,4 +208,16 @@ pub(crate) fn nearest<'a>(
         .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_and_hints_are_one_line_that_cannot_drive_a_terminal() {
+        let error = Error::rejected(Explained::new("`\x1b[31mü\n`").hint("not `\u{9b}\t`"));
+        assert_eq!(error.to_string(), "`\\u{1b}[31mü\\n`");
+        assert_eq!(error.hint(), Some("not `\\u{9b}\\t`"));
+    }
 }
