@@ -129,12 +129,7 @@ pub(crate) fn main() -> Exit {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // Known before parsing, so that a mistyped command line still gets its document.
     let json = arguments.iter().any(|argument| argument == "--json") || json_by_environment();
-    let mut command = plain_help(Cli::command());
-    let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| {
-        let cli = Cli::from_arg_matches(&matches)?;
-        Ok((cli, matches))
-    });
-    let (cli, matches) = match parsed {
+    let (cli, matches) = match parse(&mut plain_help(Cli::command()), &arguments) {
         Ok(parsed) => parsed,
         Err(error) => return unparsed(&error, &arguments, json),
     };
@@ -143,6 +138,34 @@ pub(crate) fn main() -> Exit {
         Some(Command::Run(run_command)) => run(run_command, nested(&matches)),
         Some(Command::Plan(command)) => plan(command, nested(&matches)),
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
+    }
+}
+
+/// Reads a command line, and nothing else.
+fn parse(
+    command: &mut clap::Command,
+    arguments: &[OsString],
+) -> Result<(Cli, ArgMatches), clap::Error> {
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Ok((Cli::from_arg_matches(&matches)?, matches))
+}
+
+/// Returns what a command line says of a run; nothing if it is about something else.
+#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+pub(crate) fn options_of(arguments: &[OsString]) -> Result<Option<RunOptions>, Error> {
+    thread_local! {
+        /// Built once: building takes far longer than parsing.
+        static COMMAND: std::cell::RefCell<clap::Command> =
+            std::cell::RefCell::new(plain_help(Cli::command()));
+    }
+    match COMMAND.with_borrow_mut(|command| parse(command, arguments)) {
+        Ok((Cli { command: None, run }, matches)) => Ok(Some(layered(run.options, &matches))),
+        Ok((Cli { command: Some(Command::Run(run) | Command::Plan(run)), .. }, matches)) => {
+            Ok(Some(layered(run.options, nested(&matches))))
+        }
+        Ok(_) => Ok(None),
+        Err(error) if !error.use_stderr() => Ok(None),
+        Err(error) => Err(usage(&error, arguments)),
     }
 }
 

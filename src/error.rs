@@ -197,6 +197,16 @@ impl Error {
     }
 }
 
+#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+impl Error {
+    /// Checks that message and hint are a line each and cannot drive the terminal they are shown on.
+    pub(crate) fn check_printable(&self) {
+        for text in [&*self.to_string(), self.hint().unwrap_or_default()] {
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    }
+}
+
 /// Returns the name in `known` that was most likely meant by `given`, if one is near.
 pub(crate) fn nearest<'a>(
     given: &str,

@@ -15,6 +15,9 @@ mod cli;
 mod data;
 mod engine;
 mod error;
+#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod job;
 pub mod kernel;

@@ -4,6 +4,8 @@
 
 mod count;
 mod dtype;
+#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+pub(crate) mod fuzzing;
 mod input;
 mod npy;
 mod number;

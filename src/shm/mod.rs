@@ -22,6 +22,8 @@ mod barrier;
 mod claims;
 mod control;
 mod counter;
+#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+pub(crate) mod fuzzing;
 mod header;
 mod layout;
 mod lock;

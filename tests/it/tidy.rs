@@ -85,6 +85,7 @@ fn only_the_reporter_prints() {
 const ORDER: &[&[&str]] = &[
     &["main"],
     &["lib"],
+    &["fuzzing"],
     &["cli"],
     &["report"],
     &["run"],
