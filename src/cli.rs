@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::builder::{FalseyValueParser, TypedValueParser};
@@ -10,9 +11,11 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::clean::clean;
 use crate::data::OutputSpec;
 use crate::engine::{Orders, Tick, World};
 use crate::error::{Error, Exit, Explained};
+use crate::host::leftover::Deed;
 use crate::host::signals::{self, Signals};
 use crate::job::Accounts;
 use crate::options::{DEFAULTS, RunOptions};
@@ -56,6 +59,24 @@ enum Command {
         /// Kernel to describe
         kernel: Option<String>,
     },
+    /// Remove what dead runs left (normally nothing)
+    ///
+    /// Stale names of segments in /dev/shm, and in the directories named, hidden files that were to
+    /// become outputs. What a living run holds a lock on stays.
+    Clean(CleanCommand),
+}
+
+#[derive(Debug, clap::Args)]
+struct CleanCommand {
+    /// Directories that runs wrote outputs to, to be cleaned too
+    #[arg(value_name = "DIR")]
+    dirs: Vec<PathBuf>,
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document on stdout and nothing else
+    #[arg(long, env = "SPMD_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -138,6 +159,7 @@ pub(crate) fn main() -> Exit {
         Some(Command::Run(run_command)) => run(run_command, nested(&matches)),
         Some(Command::Plan(command)) => plan(command, nested(&matches)),
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
+        Some(Command::Clean(command)) => clean_up(&command),
     }
 }
 
@@ -496,6 +518,27 @@ fn kernels(name: Option<&str>) -> Exit {
         Ok(()) => Exit::Complete,
         Err(error) => fail(&error, Reporter::new(Talk::Normal, Color::Auto), false),
     }
+}
+
+fn clean_up(command: &CleanCommand) -> Exit {
+    let reporter = Reporter::new(Talk::Normal, Color::Auto);
+    let deed = if command.dry_run { Deed::Show } else { Deed::Remove };
+    let cleaned = match clean(&command.dirs, deed) {
+        Ok(cleaned) => cleaned,
+        Err(error) => return fail(&error, reporter, command.json),
+    };
+    let shown = if command.json {
+        report::document(&cleaned.to_json())
+    } else {
+        report::leftovers(&cleaned)
+    };
+    let mut exit = Exit::Complete;
+    for error in cleaned.errors().chain(shown.err()) {
+        reporter.error(&error);
+        exit = error.exit();
+    }
+    reporter.cleaned(&cleaned);
+    exit
 }
 
 #[cfg(test)]

@@ -41,4 +41,5 @@ pub(crate) use header::{Abort, Fault, NO_CPU, RankSlot, Stage};
 pub(crate) use layout::{Dims, Layout, MAX_PROCS};
 pub use segment::Backing;
 pub(crate) use segment::Segment;
+pub(crate) use sweep::clean;
 pub(crate) use sync::{Acquire, Relaxed, Release};

@@ -90,6 +90,7 @@ const ORDER: &[&[&str]] = &[
     &["report"],
     &["run"],
     &["record"],
+    &["clean"],
     &["engine"],
     &["worker"],
     &["plan"],
