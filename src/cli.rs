@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::builder::{FalseyValueParser, TypedValueParser};
@@ -10,9 +11,11 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::clean::clean;
 use crate::data::OutputSpec;
 use crate::engine::{Audience, Orders, World};
 use crate::error::{Error, Exit, Explained};
+use crate::host::leftover::Deed;
 use crate::host::signals::{self, Signals};
 use crate::job::Accounts;
 use crate::options::{DEFAULTS, RunOptions};
@@ -57,6 +60,24 @@ enum Command {
         /// Kernel to describe
         kernel: Option<String>,
     },
+    /// Remove what dead runs left (normally nothing)
+    ///
+    /// Stale names of segments in /dev/shm, and in the directories named, hidden files that were to
+    /// become outputs. What a living run holds a lock on stays.
+    Clean(CleanCommand),
+}
+
+#[derive(Debug, clap::Args)]
+struct CleanCommand {
+    /// Directories that runs wrote outputs to, to be cleaned too
+    #[arg(value_name = "DIR")]
+    dirs: Vec<PathBuf>,
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document on stdout and nothing else
+    #[arg(long, env = "SPMD_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -130,12 +151,7 @@ pub(crate) fn main() -> Exit {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // Known before parsing, so that a mistyped command line still gets its document.
     let json = arguments.iter().any(|argument| argument == "--json") || json_by_environment();
-    let mut command = plain_help(Cli::command());
-    let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| {
-        let cli = Cli::from_arg_matches(&matches)?;
-        Ok((cli, matches))
-    });
-    let (cli, matches) = match parsed {
+    let (cli, matches) = match parse(&mut plain_help(Cli::command()), &arguments) {
         Ok(parsed) => parsed,
         Err(error) => return unparsed(&error, &arguments, json),
     };
@@ -144,12 +160,45 @@ pub(crate) fn main() -> Exit {
         Some(Command::Run(run_command)) => run(run_command, nested(&matches)),
         Some(Command::Plan(command)) => plan(command, nested(&matches)),
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
+        Some(Command::Clean(command)) => clean_up(&command),
+    }
+}
+
+/// Reads a command line, and nothing else.
+fn parse(
+    command: &mut clap::Command,
+    arguments: &[OsString],
+) -> Result<(Cli, ArgMatches), clap::Error> {
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Ok((Cli::from_arg_matches(&matches)?, matches))
+}
+
+/// Returns what a command line says of a run; nothing if it is about something else.
+#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+pub(crate) fn options_of(arguments: &[OsString]) -> Result<Option<RunOptions>, Error> {
+    thread_local! {
+        /// Built once: building takes far longer than parsing.
+        static COMMAND: std::cell::RefCell<clap::Command> =
+            std::cell::RefCell::new(plain_help(Cli::command()));
+    }
+    match COMMAND.with_borrow_mut(|command| parse(command, arguments)) {
+        Ok((Cli { command: None, run }, matches)) => Ok(Some(layered(run.options, &matches))),
+        Ok((Cli { command: Some(Command::Run(run) | Command::Plan(run)), .. }, matches)) => {
+            Ok(Some(layered(run.options, nested(&matches))))
+        }
+        Ok(_) => Ok(None),
+        Err(error) if !error.use_stderr() => Ok(None),
+        Err(error) => Err(usage(&error, arguments)),
     }
 }
 
 /// Leaves out of the help what every option would say: its variable, and its values once more.
+/// (A flag has no values to hide, and clap forbids it.)
 fn plain_help(command: clap::Command) -> clap::Command {
-    let plain = |argument: clap::Arg| argument.hide_env(true).hide_possible_values(true);
+    let plain = |argument: clap::Arg| {
+        let hide = argument.get_action().takes_values();
+        argument.hide_env(true).hide_possible_values(hide)
+    };
     command.mut_args(plain).mut_subcommands(move |command| command.mut_args(plain))
 }
 
@@ -496,5 +545,37 @@ fn kernels(name: Option<&str>) -> Exit {
     match text.and_then(|text| report::document(text.trim_end())) {
         Ok(()) => Exit::Complete,
         Err(error) => fail(&error, Reporter::new(Talk::Normal, Color::Auto), false),
+    }
+}
+
+fn clean_up(command: &CleanCommand) -> Exit {
+    let reporter = Reporter::new(Talk::Normal, Color::Auto);
+    let deed = if command.dry_run { Deed::Show } else { Deed::Remove };
+    let cleaned = match clean(&command.dirs, deed) {
+        Ok(cleaned) => cleaned,
+        Err(error) => return fail(&error, reporter, command.json),
+    };
+    let shown = if command.json {
+        report::document(&cleaned.to_json())
+    } else {
+        report::leftovers(&cleaned)
+    };
+    let mut exit = Exit::Complete;
+    for error in cleaned.errors().chain(shown.err()) {
+        reporter.error(&error);
+        exit = error.exit();
+    }
+    reporter.cleaned(&cleaned);
+    exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_one_that_clap_takes() {
+        // Where assertions are compiled in, clap checks this at each start, and aborts.
+        plain_help(Cli::command()).debug_assert();
     }
 }

@@ -95,25 +95,51 @@ pub enum Error {
     },
 }
 
-/// A message with an optional hint.
+/// A message with an optional hint, a line each.
+///
+/// Control characters in them are escaped: messages quote what others wrote, and none of it may end the
+/// line or drive the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
     message: String,
+    details: Vec<String>,
     hint: Option<String>,
 }
 
 impl Explained {
     /// Returns a message without a hint.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: escaped(message.into()), details: Vec::new(), hint: None }
+    }
+
+    /// Adds lines that follow the message, such as one for each rank.
+    #[must_use]
+    pub fn details(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(lines.into_iter().map(escaped));
+        self
     }
 
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(escaped(hint.into()));
         self
     }
+}
+
+fn escaped(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 impl fmt::Display for Explained {
@@ -164,9 +190,19 @@ impl Error {
         }
     }
 
+    /// Returns the lines that follow the message.
+    #[must_use]
+    pub fn details(&self) -> &[String] {
+        &self.explained().details
+    }
+
     /// Returns what to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
+        self.explained().hint.as_deref()
+    }
+
+    fn explained(&self) -> &Explained {
         match self {
             Self::Rejected(e)
             | Self::KernelMissing(e)
@@ -174,7 +210,17 @@ impl Error {
             | Self::Failed(e)
             | Self::Wrong(e)
             | Self::TimedOut(e)
-            | Self::Interrupted { what: e, .. } => e.hint.as_deref(),
+            | Self::Interrupted { what: e, .. } => e,
+        }
+    }
+}
+
+#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+impl Error {
+    /// Checks that message and hint are a line each and cannot drive the terminal they are shown on.
+    pub(crate) fn check_printable(&self) {
+        for text in [&*self.to_string(), self.hint().unwrap_or_default()] {
+            assert!(!text.contains(char::is_control), "{text:?}");
         }
     }
 }
@@ -190,4 +236,16 @@ pub(crate) fn nearest<'a>(
         .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_and_hints_are_one_line_that_cannot_drive_a_terminal() {
+        let error = Error::rejected(Explained::new("`\x1b[31mü\n`").hint("not `\u{9b}\t`"));
+        assert_eq!(error.to_string(), "`\\u{1b}[31mü\\n`");
+        assert_eq!(error.hint(), Some("not `\\u{9b}\\t`"));
+    }
 }

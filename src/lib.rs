@@ -11,10 +11,14 @@
 //! `ARCHITECTURE.md` tells how it works, from a chunk's and from a byte's point of view.
 
 mod arrays;
+mod clean;
 mod cli;
 mod data;
 mod engine;
 mod error;
+#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod inject;
 mod job;

@@ -185,7 +185,11 @@ pub(crate) fn failure(error: &Error) -> String {
         "schema": SCHEMA,
         "status": exit.status(),
         "exit": exit.code(),
-        "error": { "message": error.to_string(), "hint": error.hint() },
+        "error": {
+            "message": error.to_string(),
+            "details": error.details(),
+            "hint": error.hint(),
+        },
     })
     .to_string()
 }

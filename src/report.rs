@@ -6,9 +6,11 @@
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
+use crate::clean::Cleaned;
 use crate::data::OutputSpec;
 use crate::engine::{History, Pinned, RankReport};
 use crate::error::{Error, Explained};
+use crate::host::leftover::Deed;
 use crate::host::streams::{self, Stream};
 use crate::kernel::{Catalog, Kernel, ParamKind, Setting, Shown};
 use crate::plan::{Chosen, Plan};
@@ -78,6 +80,9 @@ impl Reporter {
     /// Says why the run failed, and what to do.
     pub(crate) fn error(self, error: &Error) {
         let mut text = format!("{} {error}\n", self.label("error", "31"));
+        for line in error.details() {
+            let _ = writeln!(text, "  {line}");
+        }
         if let Some(hint) = error.hint() {
             let _ = writeln!(text, "  hint: {hint}");
         }
@@ -159,6 +164,34 @@ impl Reporter {
         }
     }
 
+    /// Says how much a cleaning came to.
+    pub(crate) fn cleaned(self, cleaned: &Cleaned) {
+        let counted = |n: usize, one: &str| match n {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            n => Some(format!("{n} {one}s")),
+        };
+        let what: Vec<String> = [
+            counted(cleaned.segments.len(), "segment"),
+            counted(cleaned.temporaries.len(), "temporary file"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let bytes = cleaned.found().fold(0_u64, |sum, found| sum.saturating_add(found.bytes));
+        let did = match cleaned.deed {
+            Deed::Remove => "removed",
+            Deed::Show => "would remove",
+        };
+        self.say(&if !what.is_empty() {
+            format!("spmd: {did} {}, {bytes} bytes\n", what.join(", "))
+        } else if cleaned.errors().next().is_some() {
+            format!("spmd: {did} nothing\n")
+        } else {
+            "spmd: nothing to clean\n".to_owned()
+        });
+    }
+
     /// Says which CPU each rank was meant for, and where it was.
     pub(crate) fn bindings(self, plan: &Plan, ranks: Option<&[RankReport]>) {
         let mut text = String::new();
@@ -220,6 +253,15 @@ pub(crate) fn results(finished: &Finished) -> Result<(), Error> {
                 writeln!(out, "Results: [{}, ..., {}]", list(0..EDGE), list(len - EDGE..len))
             }
         }
+    })
+}
+
+/// Writes to stdout what was removed: path and bytes, one a line.
+pub(crate) fn leftovers(cleaned: &Cleaned) -> Result<(), Error> {
+    to_stdout(|out| {
+        cleaned.found().try_for_each(|leftover| {
+            writeln!(out, "{} {}", crate::data::shown_path(&leftover.path), leftover.bytes)
+        })
     })
 }
 

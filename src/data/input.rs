@@ -163,7 +163,7 @@ impl Input {
     }
 
     /// Makes an input of all that a stream held: a `.npy` file, or text.
-    fn stream(mut bytes: Vec<u8>, dtype: Option<DType>) -> Result<Self, Error> {
+    pub(super) fn stream(mut bytes: Vec<u8>, dtype: Option<DType>) -> Result<Self, Error> {
         let name = "standard input".to_owned();
         if !npy::has_magic(&bytes) {
             return Self::text(TextSource::from_bytes(name.clone(), bytes)?, name, dtype);

@@ -4,6 +4,8 @@
 
 mod count;
 mod dtype;
+#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+pub(crate) mod fuzzing;
 mod input;
 mod npy;
 mod number;
@@ -25,8 +27,8 @@ pub(crate) use input::{Input, Source};
 pub(crate) use npy::{ByteOrder, header as npy_header};
 pub use overflow::Overflow;
 pub use shape::Shape;
-pub(crate) use shown::reason;
+pub(crate) use shown::{path as shown_path, reason};
 pub use spec::{InputSpec, OutputSpec};
-pub(crate) use staged::StagedFile;
+pub(crate) use staged::{StagedFile, is_hidden};
 pub(crate) use stamp::Stamp;
 pub(crate) use text::{write_lines, write_rows};

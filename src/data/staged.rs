@@ -3,15 +3,16 @@
 //! Until [`StagedFile::publish`] the file has no name (or, where the file system cannot do that, a
 //! hidden one), so a run that ends in any way leaves the old output as it was and nothing beside
 //! it. The one moment at which a kill can leave a hidden name is between the last two system
-//! calls of a replacement.
+//! calls of a replacement. The file is locked for as long as any process of the run has it, so that
+//! [`is_hidden`] names can be removed once nobody does (`spmd clean`).
 
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::{self, File, FileType, OpenOptions, Permissions};
+use std::fs::{self, File, FileType, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::data::shown;
@@ -105,6 +106,8 @@ impl StagedFile {
                 .map_err(|error| ("rename", error))?;
             self.standing = Standing::Published;
         }
+        // The lock spoke for a hidden name; whoever locks the output now is not to wait for us.
+        let _ = self.file.unlock();
         match self.dir.sync_all() {
             // Some file systems have no such thing for directories.
             Err(error) if error.raw_os_error() != Some(libc::EINVAL) => {
@@ -234,7 +237,12 @@ fn open(parent: &Path, name: &OsStr) -> io::Result<(File, Standing)> {
     // Without /proc the file could never be given its name.
     if Path::new("/proc/self/fd").exists() {
         match options.clone().custom_flags(libc::O_TMPFILE).open(parent) {
-            Ok(file) => return Ok((file, Standing::Unnamed)),
+            Ok(file) => {
+                // Now, because a hidden name may be its first one, for a moment. Without a name nobody
+                // else can have locked it; where there are no locks, nobody sweeps by them either.
+                let _ = file.try_lock();
+                return Ok((file, Standing::Unnamed));
+            }
             Err(error)
                 if matches!(
                     error.raw_os_error(),
@@ -251,8 +259,13 @@ fn open_hidden(parent: &Path, name: &OsStr) -> io::Result<(File, Standing)> {
     for _ in 0..MAX_TRIES {
         let hidden = hidden(name);
         let path = parent.join(&hidden);
-        match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
-            Ok(file) => return Ok((file, Standing::Hidden(CString::new(hidden.into_vec())?))),
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+            Ok(file) if is_locked_in_time(&file) => {
+                return Ok((file, Standing::Hidden(CString::new(hidden.into_vec())?)));
+            }
+            Ok(_) => {
+                let _ = fs::remove_file(&path); // Gone already is as good.
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
             Err(error) => return Err(error),
         }
@@ -260,16 +273,38 @@ fn open_hidden(parent: &Path, name: &OsStr) -> io::Result<(File, Standing)> {
     Err(last)
 }
 
+/// Locks a file that has just been created; false if a sweep was faster, and may have removed it.
+fn is_locked_in_time(file: &File) -> bool {
+    match file.try_lock() {
+        Ok(()) => file.metadata().is_ok_and(|stat| stat.nlink() > 0),
+        Err(TryLockError::WouldBlock) => false,
+        // This file system has no locks, so nobody sweeps by them either.
+        Err(TryLockError::Error(_)) => true,
+    }
+}
+
+/// What is left of 255 bytes for the NAME in a hidden name.
+const ROOM: usize = 200;
+
+/// Between the NAME and the RANDOM of a hidden name.
+const MARK: &str = ".spmd.";
+
 /// Returns a new name of the form `.NAME.spmd.RANDOM`.
 fn hidden(name: &OsStr) -> OsString {
-    /// What is left of 255 bytes for NAME.
-    const ROOM: usize = 200;
     let bytes = name.as_bytes();
     let random = RandomState::new().build_hasher().finish();
     let mut hidden = OsString::from(".");
     hidden.push(OsStr::from_bytes(bytes.get(..ROOM).unwrap_or(bytes)));
-    hidden.push(format!(".spmd.{random:016x}"));
+    hidden.push(format!("{MARK}{random:016x}"));
     hidden
+}
+
+/// Says whether a name is of the form `.NAME.spmd.RANDOM`.
+pub(crate) fn is_hidden(name: &OsStr) -> bool {
+    let Some((start, random)) = name.as_bytes().split_last_chunk::<16>() else { return false };
+    let name = start.strip_prefix(b".").and_then(|rest| rest.strip_suffix(MARK.as_bytes()));
+    name.is_some_and(|name| (1..=ROOM).contains(&name.len()))
+        && random.iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn not_creatable(shown: &str, parent: &Path, error: &io::Error) -> Error {
@@ -321,6 +356,7 @@ mod tests {
 
     use super::*;
     use crate::data::testing::Folder;
+    use crate::host::leftover::{self, Deed, Young};
 
     fn write(staged: &StagedFile, text: &str) {
         staged.file().write_all(text.as_bytes()).unwrap();
@@ -485,6 +521,55 @@ mod tests {
             staged.publish().unwrap();
             assert_eq!(folder.names(), ["out"]);
             assert_eq!(fs::read_to_string(folder.path("out")).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_hidden_name_is_swept_once_nobody_has_the_file() {
+        let folder = Folder::new();
+        let sweep = || leftover::sweep(folder.root(), &is_hidden, Young::Watch, Deed::Remove);
+        let (file, _) = open_hidden(folder.root(), OsStr::new("out.npy")).unwrap();
+        let inherited = file.try_clone().unwrap(); // As a rank has it.
+        drop(file);
+        assert!(sweep().unwrap().found.is_empty());
+        drop(inherited);
+        assert_eq!(sweep().unwrap().found.len(), 1);
+        assert!(folder.names().is_empty());
+        // The name a replacement has for a moment.
+        let mut staged = StagedFile::create(&folder.path("out.npy"), None).unwrap();
+        staged.link_hidden().unwrap();
+        assert!(sweep().unwrap().found.is_empty());
+        staged.publish().unwrap();
+        assert_eq!(folder.names(), ["out.npy"]);
+    }
+
+    #[test]
+    fn a_published_file_may_be_locked_by_anybody() {
+        let folder = Folder::new();
+        let staged = StagedFile::create(&folder.path("out"), None).unwrap();
+        let also = staged.file().try_clone().unwrap();
+        staged.publish().unwrap();
+        File::open(folder.path("out")).unwrap().try_lock().unwrap();
+        drop(also);
+    }
+
+    #[test]
+    fn tells_hidden_names_from_others() {
+        for name in ["a", ".a", "out.npy", "\u{fc}.spmd.", &"n".repeat(255)] {
+            assert!(is_hidden(&hidden(OsStr::new(name))), "{name}");
+        }
+        for name in [
+            "",
+            ".out.spmd.",
+            "out.spmd.0123456789abcdef",
+            ".spmd.0123456789abcdef",
+            "..spmd.0123456789abcde",
+            ".out.spmd.0123456789abcdeF",
+            ".out.spmd.0123456789abcdef0",
+            ".out.spmb.0123456789abcdef",
+            &format!(".{}.spmd.0123456789abcdef", "n".repeat(201)),
+        ] {
+            assert!(!is_hidden(OsStr::new(name)), "{name}");
         }
     }
 

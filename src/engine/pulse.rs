@@ -157,18 +157,18 @@ impl Pulse {
     }
 
     /// Returns what every rank is doing, a line each: for whoever asks why it takes so long.
-    pub(super) fn table(&self, world: &World, ranks: &Ranks<'_>) -> String {
+    pub(super) fn table(&self, world: &World, ranks: &Ranks<'_>) -> Vec<String> {
         const SHOWN: usize = 32;
         let now = Instant::now();
-        let mut text = String::new();
+        let mut lines = Vec::new();
         let slots = world.segment.control().ranks();
         let more = ranks.living().count().saturating_sub(SHOWN);
         for (rank, child) in ranks.living().take(SHOWN) {
             let seen = &self.seen[rank as usize];
             let since = seen.chunk.as_ref().map(|(_, since, _)| *since);
             let since = now - since.unwrap_or(seen.done.1).max(seen.done.1);
-            text.push_str(&format!(
-                "\n  rank {rank}  pid {}  {}  {}  {} done  no progress for {:.1} s",
+            lines.push(format!(
+                "rank {rank}  pid {}  {}  {}  {} done  no progress for {:.1} s",
                 child.pid,
                 state(child.pid).unwrap_or("gone"),
                 place(world, rank),
@@ -177,9 +177,9 @@ impl Pulse {
             ));
         }
         if more > 0 {
-            text.push_str(&format!("\n  rank …  and {more} more"));
+            lines.push(format!("rank …  and {more} more"));
         }
-        text
+        lines
     }
 }
 

@@ -270,9 +270,9 @@ impl Supervisor<'_, '_> {
 
     /// Adds to a time limit that was reached what every rank was doing.
     fn out_of_time(&self, error: &Error) -> Error {
-        let table = self.pulse.table(self.world, &self.ranks);
         Error::TimedOut(
-            Explained::new(format!("{error}{table}"))
+            Explained::new(error.to_string())
+                .details(self.pulse.table(self.world, &self.ranks))
                 .hint(error.hint().unwrap_or("a longer --timeout")),
         )
     }

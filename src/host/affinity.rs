@@ -12,6 +12,9 @@ use crate::error::{Error, Explained};
 /// `core_affinity` indexes a mask of this many bits and aborts the process beyond it.
 const MOST: usize = 1024;
 
+/// Twice what a Linux kernel can be built for: no list names more CPUs.
+const MOST_LISTED: u32 = 1 << 14;
+
 /// A set of CPUs, by the numbers the operating system gives them; written `0-3,8`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CpuSet(BTreeSet<u32>);
@@ -85,10 +88,10 @@ impl FromStr for CpuSet {
             if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(fault(part));
             }
-            // A list of a million ranges must not become a set of 2^32 numbers.
             digits.parse().ok().filter(|&cpu| cpu < 1 << 20).ok_or_else(|| fault(part))
         };
         let mut cpus = BTreeSet::new();
+        let mut listed = 0;
         for part in text.split(',').map(str::trim) {
             let (range, step) = part.split_once(':').unwrap_or((part, "1"));
             let (first, last) = range.split_once('-').unwrap_or((range, range));
@@ -96,6 +99,14 @@ impl FromStr for CpuSet {
                 (number(part, first)?, number(part, last)?, number(part, step)?);
             if first > last || step == 0 {
                 return Err(fault(part));
+            }
+            // Neither a million CPUs nor one range a thousand times: a small set then, but found late.
+            listed += (last - first) / step + 1;
+            if listed > MOST_LISTED {
+                return Err(Error::rejected(
+                    Explained::new(format!("a cpu list names more than {MOST_LISTED} cpus"))
+                        .hint("each cpu or range once: 0-3,8"),
+                ));
             }
             cpus.extend((first..=last).step_by(step as usize));
         }
@@ -206,6 +217,13 @@ mod tests {
         {
             assert!(text.parse::<CpuSet>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn refuses_lists_that_take_longer_to_read_than_any_machine_has_cpus() {
+        assert_eq!("0-16383".parse::<CpuSet>().unwrap().len(), 16384);
+        let again = ["0-16383"; 4000].join(",");
+        assert!(again.parse::<CpuSet>().unwrap_err().to_string().contains("more than 16384 cpus"));
     }
 
     #[test]

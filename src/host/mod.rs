@@ -2,6 +2,7 @@
 
 pub(crate) mod affinity;
 pub(crate) mod clock;
+pub(crate) mod leftover;
 pub(crate) mod limits;
 pub(crate) mod link;
 pub(crate) mod map;

@@ -97,6 +97,13 @@ impl<'a> Control<'a> {
     }
 }
 
+/// Returns the layout that a header and the segment's length agree on.
+pub(super) fn checked(header: &Header, mapped: u64) -> Result<Layout, AttachError> {
+    Layout::new(header.read(mapped)?)
+        .filter(|layout| layout.total as u64 == mapped)
+        .ok_or(AttachError::Inconsistent("its numbers give another length"))
+}
+
 /// A rank's windows into the segment.
 #[derive(Debug)]
 pub(crate) struct Attached {
@@ -125,11 +132,8 @@ impl Attached {
         // SAFETY: a mapped, page-aligned header; any bytes are valid (I1), and they are checked
         // before anything follows from them (I4).
         let header = unsafe { &*first.as_ptr().cast::<Header>() };
-        let invalid = |error: AttachError| io::Error::new(io::ErrorKind::InvalidData, error);
-        let dims = header.read(mapped).map_err(invalid)?;
-        let layout = Layout::new(dims)
-            .filter(|layout| layout.total as u64 == mapped)
-            .ok_or_else(|| invalid(AttachError::Inconsistent("its numbers give another length")))?;
+        let layout = checked(header, mapped)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         Ok(Self {
             control: Window::new(segment, 0, layout.control, Access::Write)?,
             layout,

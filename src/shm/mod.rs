@@ -23,6 +23,8 @@ mod claims;
 mod control;
 mod counter;
 mod exceptions;
+#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+pub(crate) mod fuzzing;
 mod header;
 mod layout;
 mod lock;
@@ -46,4 +48,5 @@ pub(crate) use lock::Lock;
 pub(crate) use point::{Point, Probe};
 pub use segment::Backing;
 pub(crate) use segment::Segment;
+pub(crate) use sweep::clean;
 pub(crate) use sync::{Acquire, Relaxed, Release};

@@ -17,8 +17,9 @@ use shared_memory::{Shmem, ShmemConf, ShmemError};
 use super::control::Control;
 use super::layout::Layout;
 use super::lock::Lock;
-use super::sweep::sweep;
+use super::sweep::{prefix, sweep};
 use crate::error::{Error, Explained};
+use crate::host::leftover::effective_uid;
 use crate::host::limits;
 use crate::host::map::{self, Access, Window};
 
@@ -84,7 +85,7 @@ impl Segment {
     }
 
     fn named(layout: Layout) -> Result<Self, Error> {
-        sweep(&prefix(), effective_uid());
+        sweep();
         for _ in 0..8 {
             let name = random_name().map_err(|e| cannot_create(&layout, &e))?;
             let mut memory = match ShmemConf::new().os_id(&name).size(layout.total).create() {
@@ -253,17 +254,6 @@ fn random_name() -> io::Result<String> {
     let mut random = [0_u8; 16];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     Ok(format!("/{}{:032x}", prefix(), u128::from_le_bytes(random)))
-}
-
-/// Returns what every name of this user's begins with.
-fn prefix() -> String {
-    format!("spmd-{}-", effective_uid())
-}
-
-#[expect(unsafe_code, reason = "geteuid")]
-fn effective_uid() -> u32 {
-    // SAFETY: always succeeds.
-    unsafe { libc::geteuid() }
 }
 
 /// Opens the segment once more: the package keeps its own descriptor to itself.

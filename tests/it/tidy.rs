@@ -85,10 +85,12 @@ fn only_the_reporter_prints() {
 const ORDER: &[&[&str]] = &[
     &["main"],
     &["lib"],
+    &["fuzzing"],
     &["cli"],
     &["report"],
     &["run"],
     &["record"],
+    &["clean"],
     &["engine"],
     &["worker"],
     &["plan"],
