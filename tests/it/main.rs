@@ -5,6 +5,7 @@
 
 mod attach;
 mod crash_points;
+mod fault_table;
 mod faults;
 mod formats;
 mod kernels;
