@@ -60,6 +60,21 @@ impl Drop for Signals {
     }
 }
 
+/// Calls `action`; signals that come to this thread meanwhile have their effect when it is over.
+///
+/// For the few system calls between which something exists that nobody else would clean up.
+pub(crate) fn undisturbed<R>(action: impl FnOnce() -> R) -> R {
+    let (mut all, mut before) = (empty(), empty());
+    // SAFETY: an initialised set.
+    unsafe { libc::sigfillset(&raw mut all) };
+    // SAFETY: both sets are valid.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, &raw mut before) };
+    let done = action();
+    // SAFETY: the set that was in force before.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    done
+}
+
 /// Ends this process by `signal`, as if it had never been handled: shells then see 128+n.
 pub(crate) fn die_by(signal: i32) -> ! {
     // SAFETY: the default disposition needs no handler.

@@ -22,6 +22,7 @@ use crate::error::{Error, Explained};
 use crate::host::leftover::effective_uid;
 use crate::host::limits;
 use crate::host::map::{self, Access, Window};
+use crate::host::signals::undisturbed;
 
 /// What holds the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -88,27 +89,35 @@ impl Segment {
         sweep();
         for _ in 0..8 {
             let name = random_name().map_err(|e| cannot_create(&layout, &e))?;
-            let mut memory = match ShmemConf::new().os_id(&name).size(layout.total).create() {
-                Ok(memory) => memory,
-                Err(ShmemError::MappingIdExists) => continue,
-                Err(error) => return Err(cannot_create(&layout, &with_errno(error))),
-            };
-            let reopened = reopen(&name).and_then(|file| {
-                check_is_ours(&file, layout.total)?;
-                // Refused while a sweep is looking at it, which is about to remove the name.
-                file.try_lock().map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
-                Ok(file)
-            });
-            unlink(&name);
-            memory.set_owner(false); // A later Drop must not unlink a name we no longer hold.
-            match reopened {
-                Ok(file) => return Ok(Self { memory: Memory::Named(memory), file, layout }),
-                // A sweep by another run was faster; nothing is lost but the name.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(cannot_create(&layout, &error)),
+            // A signal that ends this process would leave the name behind.
+            if let Some(segment) = undisturbed(|| Self::under(&name, layout))? {
+                return Ok(segment);
             }
         }
         Err(Error::refused("no usable shared memory name after 8 attempts"))
+    }
+
+    /// Creates a segment under a name and removes the name; `None` if another one has to be tried.
+    fn under(name: &str, layout: Layout) -> Result<Option<Self>, Error> {
+        let mut memory = match ShmemConf::new().os_id(name).size(layout.total).create() {
+            Ok(memory) => memory,
+            Err(ShmemError::MappingIdExists) => return Ok(None),
+            Err(error) => return Err(cannot_create(&layout, &with_errno(error))),
+        };
+        let reopened = reopen(name).and_then(|file| {
+            check_is_ours(&file, layout.total)?;
+            // Refused while a sweep is looking at it, which is about to remove the name.
+            file.try_lock().map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
+            Ok(file)
+        });
+        unlink(name);
+        memory.set_owner(false); // A later Drop must not unlink a name we no longer hold.
+        match reopened {
+            Ok(file) => Ok(Some(Self { memory: Memory::Named(memory), file, layout })),
+            // A sweep by another run was faster; nothing is lost but the name.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(cannot_create(&layout, &error)),
+        }
     }
 
     #[expect(unsafe_code, reason = "memfd_create")]

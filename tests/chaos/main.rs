@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use self::dice::Dice;
 use self::scenario::Scenario;
-use self::trial::Report;
+use self::trial::{PLACES, Report};
 
 mod dice;
 #[path = "../it/sandbox.rs"]
@@ -84,10 +84,19 @@ fn random_faults_at_random_times_change_no_result() {
 fn figures(reports: &[Report], wrong: usize, base: u64, took: Duration) -> String {
     let sum = |what: fn(&Report) -> u64| reports.iter().map(what).sum::<u64>();
     let count = |what: fn(&Report) -> bool| reports.iter().filter(|report| what(report)).count();
+    let places: Vec<String> = PLACES
+        .iter()
+        .enumerate()
+        .map(|(at, place)| {
+            let deaths: u64 = reports.iter().map(|report| report.places[at]).sum();
+            format!("{deaths} {place}")
+        })
+        .collect();
     let most = |what: fn(&Report) -> Duration| reports.iter().map(what).max().unwrap_or_default();
     format!(
         "{} runs in {took:.1?}, first seed from {base:#x}: {wrong} wrong\n\
          {} ranks killed, {} deaths recovered, {} ranks stopped and continued\n\
+         ranks died while: {}\n\
          {} launchers told to end, {} killed; {} hidden names left by those\n\
          {} runs gave up on a rank that did nothing but die\n\
          from the last fault to the end: {:.0?} at most\n\
@@ -96,6 +105,7 @@ fn figures(reports: &[Report], wrong: usize, base: u64, took: Duration) -> Strin
         sum(|r| r.kills),
         sum(|r| r.recovered),
         sum(|r| r.stops),
+        places.join(", "),
         count(|r| r.terminated),
         count(|r| r.launcher_killed),
         count(|r| r.hidden),

@@ -14,6 +14,16 @@ const FOLLOW_WITHIN: Duration = Duration::from_millis(500);
 
 const OLD: &[u8] = b"old";
 
+/// What the program calls the places in which a rank can die, most particular first.
+pub(crate) const PLACES: [&str; 6] = [
+    "starting",
+    "waiting to begin",
+    "touching its slice",
+    "computing chunk",
+    "waiting at the barrier",
+    "computing",
+];
+
 /// What struck, and how it ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Report {
@@ -22,6 +32,8 @@ pub(crate) struct Report {
     pub(crate) terminated: bool,
     pub(crate) launcher_killed: bool,
     pub(crate) recovered: u64,
+    /// Deaths that were told of, by place.
+    pub(crate) places: [u64; PLACES.len()],
     /// It ended with 1, because a rank did nothing but die.
     pub(crate) gave_up: bool,
     /// A launcher that was killed between its last two system calls has left its output's hidden name.
@@ -48,6 +60,12 @@ pub(crate) fn run(scenario: &Scenario) -> Result<Report, String> {
     let last = assault(scenario, &running, begun, &mut report);
     let outcome = running.wait();
     report.end = last.elapsed();
+    for line in outcome.stderr.lines().filter(|line| line.contains("was killed by SIGKILL while "))
+    {
+        if let Some(place) = PLACES.iter().position(|place| line.contains(place)) {
+            report.places[place] += 1;
+        }
+    }
     let judged = judge(scenario, &sandbox, &outcome, &mut report);
     if report.launcher_killed {
         // What the very next run is to sweep, if this one was killed between making and removing it.

@@ -190,6 +190,23 @@ fn survives_two_deaths_at_every_pair_of_points() {
 }
 
 #[test]
+fn survives_deaths_in_a_world_of_two_groups_of_the_barrier() {
+    // 66 ranks: their arrivals do not fit one word.
+    let mut runs = table("kill", &POINTS, |at| vec![3 * at]);
+    for run in &mut runs {
+        run.procs = 66;
+        "--wait block".clone_into(&mut run.more);
+        run.faults.push("kill:rank=65,point=barrier.before,nth=1".to_owned());
+    }
+    let sandbox = with_input();
+    all(&runs, |number, run| {
+        let output = format!("out{number}.npy");
+        let outcome = sandbox.spmd(&run.arguments(&output)).deadline(20).run();
+        run.survived(&sandbox, &output, &outcome, 0)
+    });
+}
+
+#[test]
 fn names_the_chunk_and_the_index_that_kill_whoever_tries() {
     let sandbox = with_input();
     for (mode, schedule, action) in [

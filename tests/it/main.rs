@@ -6,6 +6,7 @@
 mod attach;
 mod clean;
 mod crash_points;
+mod fault_table;
 mod faults;
 mod formats;
 mod kernels;

@@ -203,3 +203,23 @@ fn the_program_may_be_replaced_while_it_runs() {
     let script = "(sleep 0.02; rm copy) & exec ./copy -n 4 -k spin --param cost=1ms --size 400";
     sandbox.shell(script).orphans_follow().run().ok();
 }
+
+#[test]
+fn a_signal_while_the_segment_has_a_name_leaves_none() {
+    // It comes in the middle of the few system calls between making the segment and removing its name.
+    let sandbox = Sandbox::new();
+    let traced = std::process::Command::new("strace").args(["-o", "/dev/null", "true"]).status();
+    if !traced.is_ok_and(|status| status.success()) {
+        return crate::sandbox::skipped("no process can be traced here");
+    }
+    for signal in ["TERM", "INT", "HUP"] {
+        let trace =
+            format!("-o trace -e trace=flock,unlink -e inject=flock:signal={signal}:when=1");
+        let run = sandbox.program("strace").words(&trace).arg(crate::sandbox::SPMD);
+        let stopped = run.words("-n 1 -k square --output out.npy").run();
+        assert!(stopped.signal.is_some(), "{}", stopped.told());
+        let trace = String::from_utf8(sandbox.read("trace")).unwrap();
+        assert!(trace.contains("flock(") && trace.contains("unlink(\"/dev/shm/"), "{trace}");
+        assert_eq!(sandbox.names(), ["trace"]);
+    }
+}
