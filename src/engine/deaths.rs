@@ -34,6 +34,8 @@ pub(super) struct Death {
     cpu: Option<u32>,
     how: How,
     stage: Stage,
+    /// Whether all of the run's work was done by then.
+    over: bool,
     chunk: Option<Chunk>,
     /// The barrier's. If it was in a chunk, the pass of that: it had not arrived, so this cannot move.
     epoch: u32,
@@ -96,6 +98,7 @@ impl Death {
             cpu: (cpu != NO_CPU).then_some(cpu),
             how,
             stage: slot.stage(),
+            over: world.is_over(),
             chunk: control.claims().current(&world.plan.job.partition, rank),
             epoch: control.barrier().epoch(),
             claiming: control.claims().half_claimed(&world.plan.job.partition, rank),
@@ -282,6 +285,9 @@ impl Ledger {
 
     /// Starts a rank again that had nothing in hand, unless it does nothing but die.
     fn fruitless(&mut self, death: &Death, told: &str) -> Verdict {
+        if death.over {
+            return Verdict::Recover { care: None, told: format!("{told}; all work was done") };
+        }
         let (deaths, done) = &mut self.fruitless[death.rank as usize];
         *deaths = if death.done > *done { 1 } else { *deaths + 1 };
         *done = death.done;
