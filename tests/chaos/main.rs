@@ -69,7 +69,10 @@ fn random_faults_at_random_times_change_no_result() {
                     let seed = replayed.unwrap_or_else(|| Dice::new(base ^ number << 40).next());
                     match play(seed) {
                         Ok(report) => reports.lock().unwrap().push(report),
-                        Err(why) => wrong.lock().unwrap().push(why),
+                        Err(why) => {
+                            eprintln!("{why}"); // At once: a long test may itself be killed.
+                            wrong.lock().unwrap().push(why);
+                        }
                     }
                 }
             });
