@@ -8,7 +8,7 @@
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -55,21 +55,24 @@ fn random_faults_at_random_times_change_no_result() {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let base = since.as_nanos() as u64;
     let begun = Instant::now();
-    let next = AtomicU64::new(0);
+    let next = AtomicUsize::new(0);
     let reports = Mutex::new(Vec::new());
     let wrong = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let number = next.fetch_add(1, Ordering::Relaxed) as u64;
                     if number >= runs || wrong.lock().unwrap().len() >= ENOUGH {
                         break;
                     }
                     let seed = replayed.unwrap_or_else(|| Dice::new(base ^ number << 40).next());
                     match play(seed) {
                         Ok(report) => reports.lock().unwrap().push(report),
-                        Err(why) => wrong.lock().unwrap().push(why),
+                        Err(why) => {
+                            eprintln!("{why}"); // At once: a long test may itself be killed.
+                            wrong.lock().unwrap().push(why);
+                        }
                     }
                 }
             });
