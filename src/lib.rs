@@ -21,6 +21,7 @@ mod job;
 pub mod kernel;
 #[path = "../kernels/mod.rs"]
 mod kernels;
+mod left;
 mod log;
 mod options;
 mod panics;

@@ -1,6 +1,6 @@
 //! What happened in a run beside its work: for its report, its record, and its exit code.
 
-use crate::schedule::Chunk;
+use crate::schedule::{Chunk, merged};
 
 /// What happened.
 #[derive(Clone, Debug, Default)]
@@ -19,15 +19,7 @@ impl History {
     /// Adds to what is missing.
     pub(super) fn miss(&mut self, range: Chunk) {
         self.missing.push(range);
-        self.missing.sort_by_key(|range| range.start);
-        let mut merged: Vec<Chunk> = Vec::with_capacity(self.missing.len());
-        for range in self.missing.drain(..) {
-            match merged.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => merged.push(range),
-            }
-        }
-        self.missing = merged;
+        self.missing = merged(std::mem::take(&mut self.missing));
     }
 
     /// Says which indices are missing, in words; `None` if none is.

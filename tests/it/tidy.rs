@@ -99,6 +99,7 @@ const ORDER: &[&[&str]] = &[
     &["options"],
     &["kernel"],
     &["shm"],
+    &["left"],
     &["schedule"],
     &["data"],
     &["host"],
