@@ -46,7 +46,7 @@ pub use kernel::{
     Setting, Shown,
 };
 pub use options::{
-    Bind, Count, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify, Wait,
+    Bind, Count, FilePath, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify, Wait,
 };
 pub use record::Record;
 pub use run::{Finished, Handle, Progress, Run};

@@ -34,6 +34,7 @@ pub(super) struct Death {
     cpu: Option<u32>,
     how: How,
     stage: Stage,
+    /// In positions of what was left when the run began.
     chunk: Option<Chunk>,
     /// The index it was in, where that was run alone.
     index: Option<u64>,
@@ -211,7 +212,7 @@ impl Ledger {
         self.restarts += 1;
         let care = match (death.index, &death.chunk) {
             (Some(index), _) if keep => Some((index..index + 1, Care::Omit)),
-            (_, Some(chunk)) => Some((chunk.clone(), Care::Single)),
+            (_, Some(chunk)) => Some((world.plan.job.left.hull(chunk), Care::Single)),
             (_, None) => None,
         };
         self.attempts.clear();
@@ -241,7 +242,8 @@ impl Ledger {
             let told = format!("{told}; the chunk is run again");
             return Verdict::Recover { care: None, told };
         }
-        let single = Some((chunk.clone(), Care::Single));
+        // In indices. What lies between the pieces of a chunk is run with care, too, if it is run.
+        let single = Some((world.plan.job.left.hull(chunk), Care::Single));
         match death.index {
             None if attempts == retries || keep => {
                 let told = format!("{told}; the chunk is run again, index by index");

@@ -126,6 +126,7 @@ impl Supervisor<'_, '_> {
             let total = plan.size().saturating_mul(plan.job.passes());
             let ranks = self.world.segment.control().ranks();
             let done: u64 = ranks.iter().map(RankSlot::done).sum();
+            let done = done.saturating_add(self.world.resumed());
             self.audience.progress(done.min(total), total);
         }
         let late = self.late();

@@ -32,6 +32,7 @@ mod point;
 mod segment;
 mod sweep;
 mod sync;
+mod words;
 
 pub(crate) use barrier::{Aborted, Patience};
 pub(crate) use claims::{Incomplete, Lease, Progress};
@@ -44,3 +45,4 @@ pub(crate) use point::{Point, Probe};
 pub use segment::Backing;
 pub(crate) use segment::Segment;
 pub(crate) use sync::{Acquire, Relaxed, Release};
+pub(crate) use words::Words;
