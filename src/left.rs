@@ -69,8 +69,9 @@ impl Left {
         match self {
             Self::Everything => Pieces { whole: Some(chunk.clone()), ranges: &[], chunk: 0..0 },
             Self::Ranges(ranges) => {
-                let first = ranges
-                    .partition_point(|range| range.position + (range.end - range.start) <= chunk.start);
+                let first = ranges.partition_point(|range| {
+                    range.position + (range.end - range.start) <= chunk.start
+                });
                 Pieces { whole: None, ranges: &ranges[first..], chunk: chunk.clone() }
             }
         }

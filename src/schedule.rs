@@ -298,7 +298,8 @@ impl Partition {
                 let most = next.iter().max().map_or(0, |ticket| ticket.0);
                 let apart = (most - least).checked_mul(procs).is_some_and(|chunks| chunks <= MOST);
                 let common = if apart { most } else { least };
-                let from = common.saturating_mul(procs).saturating_mul(self.chunk.get()).min(self.n);
+                let from =
+                    common.saturating_mul(procs).saturating_mul(self.chunk.get()).min(self.n);
                 let mut rest: Vec<Chunk> = (0_u32..)
                     .zip(next)
                     .flat_map(|(queue, next)| {
@@ -313,7 +314,9 @@ impl Partition {
 
     /// Says whether this is a partition that [`Partition::new`] could have made: for one that was read.
     pub(crate) fn is_sound(&self) -> bool {
-        self.n <= MAX_SIZE && (1..=4096).contains(&self.procs) && self.chunk.get() <= self.n.max(1)
+        self.n <= MAX_SIZE
+            && (1..=4096).contains(&self.procs)
+            && self.chunk.get() <= self.n.max(1)
             && self.align.get() <= 1 << 16
     }
 

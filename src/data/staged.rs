@@ -514,7 +514,14 @@ mod tests {
         let make = || {
             let (file, standing) = open_hidden(folder.root(), OsStr::new("out")).unwrap();
             let dir = File::open(folder.root()).unwrap();
-            StagedFile { file, dir, name: c"out".into(), noun: "output", shown: "out".to_owned(), standing }
+            StagedFile {
+                file,
+                dir,
+                name: c"out".into(),
+                noun: "output",
+                shown: "out".to_owned(),
+                standing,
+            }
         };
         let staged = make();
         let names = folder.names();

@@ -231,7 +231,9 @@ fn copy_out(world: &World, mut to: &File, orders: &Orders) -> Result<(), Error> 
     const STEP: u64 = 64 << 20;
     let Some(checkpoint) = &world.checkpoint else { return Ok(()) };
     let header = match &world.plan.options.output {
-        Some(OutputSpec::Npy(_)) => npy_header(world.plan.job.dtype, &world.plan.shape).len() as u64,
+        Some(OutputSpec::Npy(_)) => {
+            npy_header(world.plan.job.dtype, &world.plan.shape).len() as u64
+        }
         Some(OutputSpec::Bin(_)) => 0,
         Some(OutputSpec::Csv(_) | OutputSpec::Txt(_) | OutputSpec::Stdout) | None => return Ok(()),
     };

@@ -38,11 +38,7 @@ impl World {
     }
 
     /// Builds the world of a plan around the checkpoint that it goes on from, if it keeps one.
-    fn around(
-        mut plan: Plan,
-        checkpoint: Option<Checkpoint>,
-        began: u64,
-    ) -> Result<Self, Error> {
+    fn around(mut plan: Plan, checkpoint: Option<Checkpoint>, began: u64) -> Result<Self, Error> {
         let words = match &checkpoint {
             None => None,
             Some(checkpoint) => {

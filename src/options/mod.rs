@@ -11,7 +11,9 @@ use std::num::NonZeroU32;
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
-pub use self::values::{Bind, Count, FilePath, KeyValue, Map, OnDeath, OnError, Procs, Span, Verify, Wait};
+pub use self::values::{
+    Bind, Count, FilePath, KeyValue, Map, OnDeath, OnError, Procs, Span, Verify, Wait,
+};
 use crate::data::{DType, InputSpec, OutputSpec, Overflow};
 use crate::error::Error;
 use crate::host::affinity::CpuSet;

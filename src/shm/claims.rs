@@ -678,7 +678,9 @@ mod tests {
             tails[0].word.store(tail_word(Ticket::from_raw(ticket), 0), Relaxed);
             assert_eq!(claims.remaining(&partition).unwrap(), [expected]);
             assert_eq!(slots[0].lease.load(Relaxed), before);
-            slots[0].lease.store(lease_word(Ticket::from_raw(ticket), 0, LeaseState::Done), Relaxed);
+            slots[0]
+                .lease
+                .store(lease_word(Ticket::from_raw(ticket), 0, LeaseState::Done), Relaxed);
         }
         assert_eq!(claims.remaining(&partition).unwrap(), [10..20]);
     }

@@ -42,11 +42,21 @@ impl<'a> Words<'a> {
 
     /// Lays out the words alone: what follows them has no part in where they lie.
     fn layout(procs: u32, queues: u32) -> Option<Layout> {
-        Layout::new(Dims { procs, queues, samples: 0, job: 0, saved_block: 0, source: 0, result: 0 })
+        Layout::new(Dims {
+            procs,
+            queues,
+            samples: 0,
+            job: 0,
+            saved_block: 0,
+            source: 0,
+            result: 0,
+        })
     }
 
     fn array<T>(&self, span: Span) -> &'a [T] {
-        debug_assert!(span.offset + span.len <= self.layout.words().offset + self.layout.words().len);
+        debug_assert!(
+            span.offset + span.len <= self.layout.words().offset + self.layout.words().len
+        );
         // SAFETY: the span is one of the words' (I2), which begin at `at`.
         let first = unsafe { self.at.add(span.offset - self.layout.words().offset) };
         // SAFETY: T is one of this module's types, made of atomics and valid for any bytes (I1).

@@ -62,7 +62,8 @@ impl<'a> Rank<'a> {
             Stop::Fault(Fault::Internal, None, format!("the job cannot be read: {error}"))
         })?;
         let bytes = self.control.layout().words().len;
-        let words = windows::words(&job, descriptors, bytes).map_err(machine("cannot map the words"))?;
+        let words =
+            windows::words(&job, descriptors, bytes).map_err(machine("cannot map the words"))?;
         let mut control = self.control;
         if let Some(words) = &words {
             control = control.with_words(words).map_err(internal("words"))?;

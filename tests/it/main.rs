@@ -3,6 +3,7 @@
 //! One test binary, so that it links once. Each test works in a [`sandbox::Sandbox`], which gives
 //! every process it starts a deadline and looks afterwards for whatever was left behind.
 
+mod checkpoint;
 mod faults;
 mod formats;
 mod kernels;

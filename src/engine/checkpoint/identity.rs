@@ -17,7 +17,8 @@ pub(super) fn of(plan: &Plan) -> Vec<(String, String)> {
     };
     let shape: Vec<String> = plan.shape.dims().iter().map(ToString::to_string).collect();
     let mut identity = vec![("kernel".to_owned(), job.kernel.clone())];
-    identity.extend(job.params.iter().map(|(name, text)| (format!("parameter {name}"), text.clone())));
+    identity
+        .extend(job.params.iter().map(|(name, text)| (format!("parameter {name}"), text.clone())));
     let rest = [
         ("dtype", job.dtype.to_string()),
         ("size", job.size.to_string()),
@@ -39,7 +40,10 @@ pub(super) fn compare(
     expected: &[(String, String)],
 ) -> Result<(), Error> {
     let text = |list: &[(String, String)], name: &str| {
-        list.iter().find(|(other, _)| other == name).map_or("not there", |(_, text)| text).to_owned()
+        list.iter()
+            .find(|(other, _)| other == name)
+            .map_or("not there", |(_, text)| text)
+            .to_owned()
     };
     let names = expected.iter().chain(found).map(|(name, _)| name.as_str());
     let differs = names.map(|name| (name, text(found, name), text(expected, name)));

@@ -42,8 +42,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(super) use self::bytes::{RESULT, WORDS};
 use self::bytes::{Head, LastRun, Unusable};
+pub(super) use self::bytes::{RESULT, WORDS};
 pub(super) use self::keeper::Keeper;
 use self::keeper::{Fault, Watch};
 use self::records::Records;
@@ -126,8 +126,7 @@ impl Checkpoint {
     fn resume(placed: Placed, shown: &str, plan: &Plan) -> Result<Self, Error> {
         let cannot = |error: io::Error| unusable(shown, &error);
         let file = &placed.file;
-        let head =
-            bytes::read_head(file).map_err(cannot)?.map_err(|what| not_one(shown, &what))?;
+        let head = bytes::read_head(file).map_err(cannot)?.map_err(|what| not_one(shown, &what))?;
         identity::compare(shown, &head.identity, &identity::of(plan))?;
         let size = plan.size();
         if head.size != size || head.bytes != RESULT + plan.result_bytes() {
@@ -253,7 +252,10 @@ impl Checkpoint {
             Ok(()) => String::new(),
             Err(Fault::Orders(other)) => return other,
             Err(Fault::Disk(why)) => {
-                format!(" (it could not be synced: {}; it holds while this machine runs)", reason(&why))
+                format!(
+                    " (it could not be synced: {}; it holds while this machine runs)",
+                    reason(&why)
+                )
             }
         };
         error.also(&format!("{}{stored}", self.holds(finished)))

@@ -94,7 +94,11 @@ impl Records {
         let used = [self.base.slot, self.latest.slot];
         let slot = (0..SLOTS).find(|slot| !used.contains(slot)).unwrap_or(0);
         let place = Place { number: self.latest.number.saturating_add(1), slot };
-        bytes::write_record(&self.file, slot, &Written { number: place.number, left: left.clone() })?;
+        bytes::write_record(
+            &self.file,
+            slot,
+            &Written { number: place.number, left: left.clone() },
+        )?;
         (self.latest, self.left) = (place, left);
         Ok(place)
     }
