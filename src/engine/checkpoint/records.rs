@@ -120,7 +120,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::single_range_in_vec_init, reason = "a list of ranges")]
     fn the_record_that_words_count_from_outlives_any_number_of_others() {
         let file = file();
         let again = || Records::read(file.try_clone().unwrap(), 1, 100).unwrap().unwrap();
