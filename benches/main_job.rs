@@ -6,12 +6,17 @@
 
 #![expect(clippy::print_stdout, reason = "a bench talks")]
 
+#[path = "shared/mod.rs"]
+mod shared;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use shared::{interval, machine, median, save};
 
 /// Rounds of the launch comparison.
 const ROUNDS: usize = 60;
@@ -23,44 +28,22 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--test") {
         return; // `cargo test --benches` asks whether it starts.
     }
-    let save = arguments.iter().position(|a| a == "--save").and_then(|at| arguments.get(at + 1));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("main_job");
     fs::create_dir_all(&folder).expect("a folder for inputs");
 
-    let mut report = machine();
+    let mut report = machine("Main job", "main_job");
     let mut raw = String::new();
     launch(&folder, &mut report, &mut raw);
     alone(&folder, &mut report, &mut raw);
     small_memory(&mut report, &mut raw);
     large(&folder, &mut report, &mut raw);
     println!("{report}");
-    if let Some(save) = save {
-        fs::create_dir_all(save).expect("a folder for results");
-        fs::write(Path::new(save).join("README.md"), &report).expect("results");
-        fs::write(Path::new(save).join("samples.jsonl"), &raw).expect("samples");
-    }
+    save(&arguments, &report, &raw);
     let _ = fs::remove_dir_all(&folder);
 }
 
 fn spmd() -> Command {
     Command::new(env!("CARGO_BIN_EXE_spmd"))
-}
-
-fn machine() -> String {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo");
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("?");
-    let cpus = cpu.lines().filter(|line| line.starts_with("processor")).count();
-    let memory = read("/proc/meminfo");
-    let memory = memory.lines().next().unwrap_or("?").trim_start_matches("MemTotal:").trim();
-    let commit = Command::new("git").args(["describe", "--always", "--dirty"]).output();
-    let commit = commit.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
-    format!(
-        "# Main job\n\n- machine: {}, {cpus} cpus, {memory} memory, Linux {}\n- commit: {}\n- command: `cargo bench --bench main_job`\n\n",
-        model.trim_start_matches([' ', '\t', ':']),
-        read("/proc/sys/kernel/osrelease").trim(),
-        commit.unwrap_or_default(),
-    )
 }
 
 /// One command to time as a whole process.
@@ -333,21 +316,4 @@ fn anonymous(pid: u32) -> Option<u64> {
 
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-fn median(samples: &[f64]) -> f64 {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
-}
-
-/// The distribution-free 95 % interval of the median, by order statistics.
-fn interval(samples: &[f64]) -> (f64, f64) {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let n = sorted.len() as f64;
-    let half = 0.98 * n.sqrt();
-    let low = (n / 2.0 - half).floor().max(0.0) as usize;
-    let high = ((n / 2.0 + half).ceil() as usize).min(sorted.len() - 1);
-    (sorted[low], sorted[high])
 }

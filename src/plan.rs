@@ -14,7 +14,7 @@ use crate::left::Left;
 use crate::options::{Bind, Map, Procs, RunOptions, Verify, Wait};
 use crate::placement::{Crowding, Placement, ThisMachine};
 use crate::schedule::{Partition, Schedule, ScheduleKind, preferred_chunk};
-use crate::shm::{Backing, Dims, Layout};
+use crate::shm::{Backing, Dims, EPOCHS, Layout};
 
 /// A run, ready to be started.
 pub(crate) struct Plan {
@@ -97,7 +97,7 @@ impl Plan {
         }
 
         let partition = partition(&options, n, placement.procs, cost, dtype);
-        check_passes(&options)?;
+        check_one_pass(&options)?;
 
         check_faults(&options.inject, placement.procs)?;
         let (spins, yields) = patience(options.wait.unwrap_or(Wait::Hybrid), placement.crowding);
@@ -123,6 +123,7 @@ impl Plan {
             repeats: options.repeats.map_or(1, std::num::NonZeroU32::get),
             inject: options.inject.clone(),
         };
+        check_passes(job.passes())?;
         let shape = input.shape.clone();
         let backing = options.backing.unwrap_or(Backing::Shm);
         let plan = Self {
@@ -234,7 +235,7 @@ fn partition(options: &RunOptions, n: u64, procs: u32, cost: Cost, dtype: DType)
 }
 
 /// Refuses a checkpoint of a measurement: what is resumed is not timed from its beginning.
-fn check_passes(options: &RunOptions) -> Result<(), Error> {
+fn check_one_pass(options: &RunOptions) -> Result<(), Error> {
     let repeats = options.repeats.map_or(1, std::num::NonZeroU32::get);
     let warmup = options.warmup.unwrap_or(0);
     if options.checkpoint.is_none() || (repeats == 1 && warmup == 0) {
@@ -338,6 +339,16 @@ fn result_at(output: Option<&OutputSpec>, dtype: DType, shape: &Shape) -> Result
             ResultAt::Segment
         }
     }
+}
+
+/// Refuses more passes than the barrier can tell apart: at most three epochs each.
+fn check_passes(passes: u64) -> Result<(), Error> {
+    let most = EPOCHS / 3;
+    if passes < most {
+        return Ok(());
+    }
+    let what = format!("a run has fewer than {most} passes, warm-up included; these are {passes}");
+    Err(Error::rejected(Explained::new(what).hint("a smaller --repeats or --warmup")))
 }
 
 /// Refuses faults that cannot strike.

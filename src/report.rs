@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use crate::data::{OutputSpec, grouped};
-use crate::engine::{Pinned, RankReport};
+use crate::engine::{History, Pinned, RankReport};
 use crate::error::{Error, Explained};
 use crate::host::streams::{self, Stream};
 use crate::kernel::{Catalog, Kernel, ParamKind, Setting, Shown};
@@ -148,6 +148,7 @@ impl Reporter {
             scaled(rates.bytes),
             rates.imbalance * 100.0,
         );
+        text.push_str(&survived(&collected.history));
         if let Some(output) = &plan.options.output
             && *output != OutputSpec::Stdout
         {
@@ -258,6 +259,23 @@ fn to_stdout(
 }
 
 /// Makes the table of ranks.
+/// Says what a run survived.
+fn survived(history: &History) -> String {
+    let count = |number: u32, one: &str, more: &str| match number {
+        1 => format!("1 {one}"),
+        number => format!("{number} {more}"),
+    };
+    match (history.recovered, history.restarts) {
+        (0, _) => String::new(),
+        (deaths, 0) => format!("  survived {}\n", count(deaths, "death", "deaths")),
+        (deaths, restarts) => format!(
+            "  survived {}, and began again {}\n",
+            count(deaths, "death", "deaths"),
+            count(restarts, "time", "times")
+        ),
+    }
+}
+
 fn table(text: &mut String, ranks: &[RankReport]) {
     /// A world larger than this is shown by its first and last ranks.
     const ROWS: usize = 64;

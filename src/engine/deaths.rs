@@ -36,6 +36,10 @@ pub(super) struct Death {
     stage: Stage,
     /// In positions of what was left when the run began.
     chunk: Option<Chunk>,
+    /// The barrier's. If it was in a chunk, the pass of that: it had not arrived, so this cannot move.
+    epoch: u32,
+    /// The chunk it had most likely claimed, and not yet noted that.
+    claiming: Option<Chunk>,
     /// The index it was in, where that was run alone.
     index: Option<u64>,
     said: Option<(Fault, Option<u64>, String)>,
@@ -94,6 +98,8 @@ impl Death {
             how,
             stage: slot.stage(),
             chunk: control.claims().current(&world.plan.job.partition, rank),
+            epoch: control.barrier().epoch(),
+            claiming: control.claims().half_claimed(&world.plan.job.partition, rank),
             index: slot.single().filter(|&index| index < world.plan.size()),
             said: slot.reported(),
             crash: slot.crash(),
@@ -103,7 +109,11 @@ impl Death {
 
     /// Says whether memory may be damaged.
     fn may_have_damaged(&self) -> bool {
-        let How::Ended(Ended::Killed(signal)) = self.how else { return false };
+        let signal = match (self.how, self.crash) {
+            (How::Ended(Ended::Killed(signal)), _) => signal,
+            (How::Ended(Ended::Unknown), Some(crash)) => crash.signal,
+            _ => return false,
+        };
         let fault = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT];
         // A signal that a process sent is no fault of this one; abort() sends its own.
         let sent = self.crash.is_some_and(|crash| crash.signal == signal && crash.code <= 0);
@@ -157,7 +167,12 @@ impl Death {
         match (self.index, self.chunk.is_some()) {
             (Some(index), true) => format!(" at index {index} of {chunk}"),
             (None, true) => format!(" while computing {chunk}"),
-            (_, false) => format!(" while {}", self.stage.name()),
+            (_, false) => match &self.claiming {
+                Some(chunk) if self.stage == Stage::Pass => {
+                    format!(" while claiming {}", names::chunk(&world.plan.job, chunk))
+                }
+                _ => format!(" while {}", self.stage.name()),
+            },
         }
     }
 
@@ -169,8 +184,9 @@ impl Death {
 /// What the deaths of a run were, as far as later ones are judged by it.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    /// Deaths in a chunk, by its first index.
-    attempts: HashMap<u64, u32>,
+    /// Deaths in a chunk, by its first index, in the pass that ends with this epoch: a chunk that was
+    /// computed in another pass is not what kills.
+    attempts: (u32, HashMap<u64, u32>),
     /// For each rank: deaths in a row with nothing in hand, and what it had done at the last.
     fruitless: Vec<(u32, u64)>,
     restarts: u32,
@@ -178,7 +194,8 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(procs: u32) -> Self {
-        Self { attempts: HashMap::new(), fruitless: vec![(0, 0); procs as usize], restarts: 0 }
+        let fruitless = vec![(0, 0); procs as usize];
+        Self { attempts: (0, HashMap::new()), fruitless, restarts: 0 }
     }
 
     /// Decides what follows from a death.
@@ -215,7 +232,9 @@ impl Ledger {
             (_, Some(chunk)) => Some((world.plan.job.left.hull(chunk), Care::Single)),
             (_, None) => None,
         };
-        self.attempts.clear();
+        // What was done is counted from zero again, and so is what came of it.
+        self.attempts.1.clear();
+        self.fruitless.fill((0, 0));
         let then = match &care {
             Some((_, Care::Omit)) => "the run begins again without that index",
             _ => "memory may be damaged, so the run begins again",
@@ -235,7 +254,10 @@ impl Ledger {
         let retries = world.plan.options.retries.unwrap_or(2);
         // An error is the same the next time; where it is, the next time shows.
         let answered = matches!(death.said, Some((Fault::Kernel, ..)));
-        let attempts = self.attempts.entry(chunk.start).or_insert(0);
+        if self.attempts.0 != death.epoch {
+            self.attempts = (death.epoch, HashMap::new());
+        }
+        let attempts = self.attempts.1.entry(chunk.start).or_insert(0);
         *attempts = if answered { retries.max(*attempts + 1) } else { *attempts + 1 };
         let attempts = *attempts;
         if attempts < retries {
@@ -256,7 +278,7 @@ impl Ledger {
             Some(_) if attempts == retries => {
                 Verdict::Recover { care: None, told: format!("{told}; the chunk is run again") }
             }
-            Some(_) | None => Verdict::Fail(poisonous(world, death, chunk, attempts, told)),
+            Some(_) | None => Verdict::Fail(poisonous(world, death, chunk, attempts)),
         }
     }
 
@@ -314,13 +336,14 @@ fn lost(death: &Death, what: &str, hint: &str) -> Error {
 }
 
 /// Says that a chunk cannot be computed, whoever tries.
-fn poisonous(world: &World, death: &Death, chunk: &Chunk, attempts: u32, told: &str) -> Error {
+fn poisonous(world: &World, death: &Death, chunk: &Chunk, attempts: u32) -> Error {
     let kernel = world.plan.kernel.name();
     let chunk = names::chunk(&world.plan.job, chunk);
     let at = death.index.map_or(String::new(), |index| format!(" at index {index}"));
     let times = if attempts == 1 { "a rank".to_owned() } else { format!("{attempts} ranks") };
+    let (who, how) = (death.who(), death.how());
     let what = format!(
-        "kernel `{kernel}` cannot be run on {chunk}: {times} died in it, the last one{at}: {told}"
+        "kernel `{kernel}` cannot be run on {chunk}: {times} died in it, the last one{at}: {who} {how}"
     );
     lost(death, &what, "--on-error keep completes the rest; --retries says how often to try")
 }

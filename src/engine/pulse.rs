@@ -158,9 +158,12 @@ impl Pulse {
 
     /// Returns what every rank is doing, a line each: for whoever asks why it takes so long.
     pub(super) fn table(&self, world: &World, ranks: &Ranks<'_>) -> String {
+        const SHOWN: usize = 32;
         let now = Instant::now();
         let mut text = String::new();
-        for (rank, child) in ranks.living() {
+        let slots = world.segment.control().ranks();
+        let more = ranks.living().count().saturating_sub(SHOWN);
+        for (rank, child) in ranks.living().take(SHOWN) {
             let seen = &self.seen[rank as usize];
             let since = seen.chunk.as_ref().map(|(_, since, _)| *since);
             let since = now - since.unwrap_or(seen.done.1).max(seen.done.1);
@@ -169,9 +172,12 @@ impl Pulse {
                 child.pid,
                 state(child.pid).unwrap_or("gone"),
                 place(world, rank),
-                seen.done.0,
+                slots[rank as usize].done(),
                 since.as_secs_f64(),
             ));
+        }
+        if more > 0 {
+            text.push_str(&format!("\n  rank …  and {more} more"));
         }
         text
     }

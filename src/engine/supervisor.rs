@@ -19,7 +19,7 @@ use crate::error::{Error, Explained};
 use crate::host::limits::OomKills;
 use crate::host::procs::{self, Child};
 use crate::schedule::Chunk;
-use crate::shm::{Abort, Care, RankSlot, Stage};
+use crate::shm::{Abort, Care, Lock, RankSlot, Stage};
 
 /// Between two looks at the progress, for whoever shows it.
 const TICK: Duration = Duration::from_millis(100);
@@ -101,7 +101,10 @@ impl Supervisor<'_, '_> {
                     self.ranks.ended(rank, Follow::Nobody);
                     continue;
                 }
-                let how = if self.overtime.contains(&rank) {
+                // It may have crashed by itself in the moment before.
+                let ours =
+                    end == procs::Ended::Killed(libc::SIGKILL) && self.overtime.contains(&rank);
+                let how = if ours {
                     let limit = self.world.plan.options.chunk_timeout;
                     How::Overtime(limit.map_or(Duration::ZERO, |limit| limit.0))
                 } else {
@@ -197,11 +200,12 @@ impl Supervisor<'_, '_> {
     /// Sees to the death of a rank, which is confirmed.
     fn died(&mut self, rank: u32, how: How) -> Result<(), Failure> {
         let pid = self.ranks.child(rank).pid;
+        let control = self.world.segment.control();
+        Lock::break_if_held_by(control.header(), pid);
         self.ranks.ended(rank, Follow::Replacement);
         let death = Death::of(self.world, rank, pid, how);
         let oom = self.oom.as_mut().and_then(OomKills::more);
         let verdict = self.ledger.judge(self.world, &death, oom.as_deref());
-        let control = self.world.segment.control();
         match verdict {
             Verdict::Fail(error) => Err(Failure::Error(error)),
             Verdict::Restart { care, told } => {

@@ -78,7 +78,10 @@ impl World {
         let control = world.segment.control();
         control.header().set_strikes(strikes);
         for (range, care) in known.into_iter().chain(care) {
-            control.exceptions().add(&range, care);
+            if !control.exceptions().add(&range, care) {
+                let what = "too many indices have failed to begin again without them";
+                return Err(Error::failed(what));
+            }
         }
         Ok(world)
     }

@@ -33,14 +33,17 @@
 //! Arriving twice is arriving once, but that is not enough for somebody else to arrive for the dead:
 //! a rank may die when it has completed everything and not opened, and then no arrival completes
 //! anything any more. So nobody arrives for the dead. The launcher, once a death is confirmed, looks
-//! at the arrival words, and when nobody alive is missing it takes the opening itself (`stand_in`).
+//! at the arrival words, and when nobody is missing it takes the opening itself (`stand_in`).
 //! If it is taken by a rank that is alive, that rank opens; if by a dead one, nobody else touches
 //! the words any more, and the launcher does all of the opening again.
 //!
 //! All this needs of a rank is that it does nothing late: between its arrival and its leaving it
 //! stores nothing but to `opener`, where a late store is refused.
 //!
-//! Checked by `loom_tests.rs` beside this file, deaths at each step included.
+//! A dead rank that had not arrived is started again, and arrives. One that had arrived is started
+//! again only in a later epoch: see [`Barrier::is_missing`].
+//!
+//! Checked by `loom_tests.rs` and `loom_deaths.rs` beside this file, deaths at each step included.
 
 use std::time::Duration;
 
@@ -57,6 +60,8 @@ const GROUPS: usize = 64;
 /// Bit 0 of `word`.
 const ABORTED: u32 = 1;
 const ONE_EPOCH: u32 = 2;
+/// Epochs that can be told apart. What a run does in which one, the epoch alone says.
+pub(crate) const EPOCHS: u64 = (1 << u32::BITS) / ONE_EPOCH as u64;
 /// Who opens, when the launcher does. Ranks are their number plus one.
 const LAUNCHER: u32 = u32::MAX;
 /// No sleep is longer than this without looking again.
@@ -248,7 +253,7 @@ impl Barrier {
     /// replacement arrives: a bit that is clear, in an epoch whose opening nobody has taken, was
     /// not set, and without it nobody can take that opening.
     pub(crate) fn is_missing(&self, rank: u32) -> bool {
-        let epoch = self.epoch();
+        let epoch = self.epoch(); // Not older than the one the rank died in: it is dead for good.
         // Acquire, pairs with AcqRel in `set_bit` [arrive]; before the look at `opener`.
         let here = self.arrived[(rank / GROUP) as usize].load(Acquire) >> (rank % GROUP) & 1 != 0;
         // Whoever clears bits has taken an opening first. Acquire, pairs with Release in

@@ -29,10 +29,12 @@
 //!
 //! Every dead rank is replaced by a new process of the same number, which begins by claiming. So
 //! nobody has to wait for orphans: who finds the queue empty leaves, and what is orphaned after that
-//! is adopted by the replacement. `tests/model` searches every interleaving of these stores.
+//! is adopted by the replacement. `tests/model` searches every interleaving of these stores, and
+//! `loom_deaths.rs` what weak memory makes of them.
 //!
 //! Bookkeeping is one word per queue and two per rank, whatever n and the chunk are. A free slot
-//! always exists: a rank runs at most one chunk, and takes no new one while there is an orphan.
+//! always exists: a rank runs at most one chunk, and the replacement of one that left an orphan takes
+//! no new chunk while there is any.
 //!
 //! # Why `undo` cannot lie
 //!
@@ -58,7 +60,7 @@ pub(crate) struct Tail {
     orphaned: AtomicU64,
 }
 
-/// One lease slot, alone on its line. Written by the rank that claimed it.
+/// One lease slot, alone on its line. Written by the rank that claimed it, and by whoever recovers it.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(crate) struct LeaseSlot {
@@ -304,6 +306,19 @@ impl<'a> Claims<'a> {
         })
     }
 
+    /// Returns the chunk whose claimer has stored the tail and not the lease, if there is one in the queue
+    /// of `rank`. For messages: it may be a living claimer, seen between its two stores.
+    pub(crate) fn half_claimed(&self, partition: &Partition, rank: u32) -> Option<Chunk> {
+        let queue = if self.tails.len() == 1 { 0 } else { rank };
+        // Acquire, pairs with Release in `claim` [tail].
+        let last = self.tails.get(queue as usize)?.word.load(Acquire);
+        let slot = self.slots.get(usize::try_from(last & NO_SLOT).ok()?)?;
+        let ticket = Ticket::from_raw(last >> SLOT_BITS);
+        let word = slot.lease.load(Acquire); // Pairs with Release in `claim` [lease].
+        let half = LeaseState::of(word) == LeaseState::Idle || ticket_of(word) != ticket;
+        half.then(|| partition.chunk(queue, ticket)).flatten()
+    }
+
     /// Checks that every chunk was claimed and finished. `Ok` is true at any time, and of the pass
     /// whose words these are.
     ///
@@ -460,7 +475,7 @@ impl Lease<'_> {
 
     /// Marks the chunk as done. The owner touches the slot no more.
     pub(crate) fn commit(self) {
-        // Release, pairs with Acquire in `free_slot` and `audit` [lease]: the results come first.
+        // Release, pairs with Acquire in `state` and `audit` [lease]: the results come first.
         self.slot.lease.store(lease_word(self.ticket, self.rank, LeaseState::Done), Release);
     }
 }

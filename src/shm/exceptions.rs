@@ -7,6 +7,7 @@
 //! Proof of publication: an entry is written whole before `count` includes it (Release), and a
 //! reader looks only at what `count` (Acquire) includes. An entry is added before the chunk it is about
 //! is given away (the store of its lease, see `claims.rs`), so its next executor sees it.
+//! Checked by `loom_exceptions_are_whole_and_known_to_whoever_adopts_the_chunk`.
 
 use super::sync::{Acquire, AtomicU64, Relaxed, Release};
 use crate::schedule::Chunk;
@@ -77,23 +78,21 @@ impl Exceptions {
     }
 }
 
+#[cfg(test)]
+impl Exceptions {
+    pub(crate) fn new() -> Self {
+        let entry = || Entry { first: AtomicU64::new(0), end: AtomicU64::new(0) };
+        Self { count: AtomicU64::new(0), entries: std::array::from_fn(|_| entry()) }
+    }
+}
+
 #[cfg(all(test, not(spmd_loom)))]
 mod tests {
     use super::*;
 
-    fn empty() -> Exceptions {
-        Exceptions {
-            count: AtomicU64::new(0),
-            entries: std::array::from_fn(|_| Entry {
-                first: AtomicU64::new(0),
-                end: AtomicU64::new(0),
-            }),
-        }
-    }
-
     #[test]
     fn ranges_are_found_by_what_they_touch_and_omit() {
-        let list = empty();
+        let list = Exceptions::new();
         assert!(!list.touch(&(0..u64::from(u32::MAX))));
         assert!(list.add(&(10..20), Care::Single));
         assert!(list.add(&(12..13), Care::Omit));
@@ -103,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_full_list_says_so() {
-        let list = empty();
+        let list = Exceptions::new();
         for first in 0..CAPACITY as u64 {
             assert!(list.add(&(first..first + 1), Care::Omit));
         }

@@ -323,7 +323,8 @@ const MESSAGE_WORDS: usize = 30;
 /// `cpu` and `pinned` when there is none.
 pub(crate) const NO_CPU: u32 = u32::MAX;
 
-/// What one rank says about itself. Written by that rank alone, read by the launcher.
+/// What one rank says about itself. Written by that rank alone, read by the launcher, which wipes it
+/// while the rank has no process.
 ///
 /// Times are nanoseconds; those of a pass are of the latest one.
 #[derive(Debug)]
@@ -476,6 +477,18 @@ impl RankSlot {
 
     pub(crate) fn stage(&self) -> Stage {
         Stage::from_raw(self.stage.load(Relaxed)) // For messages; orders nothing.
+    }
+
+    /// Records when the rank had attached; of its processes the first one counts.
+    pub(crate) fn note_attached(&self, now: u64) {
+        if self.attached.load(Relaxed) == 0 {
+            self.attached.store(now, Relaxed); // Read after all ranks have left.
+        }
+    }
+
+    /// Records when the rank's slice was ready; of its processes the last one that did it counts.
+    pub(crate) fn note_ready(&self, now: u64) {
+        self.ready.store(now, Relaxed); // Read after all ranks have left.
     }
 
     /// Adds finished indices to the progress. The rank is the only writer.

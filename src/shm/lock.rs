@@ -3,9 +3,12 @@
 //! `raw_sync::Mutex::new` makes a mutex that nobody can take once its holder was killed. So the
 //! launcher initialises a *robust* process-shared mutex itself, and everybody wraps it with
 //! `Mutex::from_existing`. The next locker after a death is then told (`EOWNERDEAD`), while it
-//! holds the lock. It goes on, so that nobody hangs until the abort that follows a death reaches all.
-//! Who owns a chunk is decided by one store (see [`super::claims`]); if the holder died right after it,
-//! the claim is half done, which whoever goes on claiming after a death would have to repair first.
+//! holds the lock. It goes on as if nothing had happened: who owns a chunk is decided by one store, and
+//! every claim begins by repairing one that was left half done (see [`super::claims`]).
+//!
+//! The mark of a death is the kernel's: it walks a list in the dying thread's memory. The out-of-memory
+//! reaper may have taken that memory before, and then the mutex stays locked for ever. So the
+//! launcher looks after each death, and marks it itself: [`Lock::break_if_held_by`].
 //!
 //! Three traps of `raw_sync` 0.1.5 are handled here and nowhere else: the death notice arrives as
 //! an `Err` although the lock is held; its guard unwraps in `Drop`; and timeouts that are not whole
@@ -14,12 +17,17 @@
 use std::io;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+// Not loom's: the word is the C library's, which loom does not see.
+#[cfg(target_env = "gnu")]
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use raw_sync::Timeout;
 use raw_sync::locks::{LockImpl, LockInit, Mutex};
 
 use super::header::Header;
+#[cfg(target_env = "gnu")]
+use super::sync::{Relaxed, Release};
 
 /// No wait for the lock is longer than this without looking at `abort`. Whole seconds.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -106,6 +114,66 @@ impl<'a> Lock<'a> {
     }
 }
 
+/// What glibc's robust mutex begins with: a word whose bits are agreed with the kernel
+/// (`linux/futex.h`). That it comes first in the mutex is glibc's choice, checked below by
+/// `the_first_word_of_the_mutex_names_the_thread_that_holds_it`.
+#[cfg(target_env = "gnu")]
+mod word {
+    pub(super) const WAITERS: u32 = 0x8000_0000;
+    pub(super) const OWNER_DIED: u32 = 0x4000_0000;
+    pub(super) const OWNER: u32 = 0x3fff_ffff;
+}
+
+#[cfg(target_env = "gnu")]
+impl Lock<'_> {
+    /// Marks the death of the process `pid` in the lock, if that held it and the kernel has not.
+    ///
+    /// For the launcher, once the death is confirmed and before any process is started that might be
+    /// given the same number. Takes no lock and never waits. A rank holds the lock in its first thread
+    /// only, whose number is the pid.
+    pub(crate) fn break_if_held_by(header: &Header, pid: libc::pid_t) {
+        use word::{OWNER, OWNER_DIED, WAITERS};
+        let word = futex(header);
+        let mut now = word.load(Relaxed); // The exchange decides.
+        while pid > 0 && now & OWNER == pid.unsigned_abs() {
+            // Release, pairs with the Acquire of whoever locks the mutex next: what the dead holder
+            // stored comes before its death, and that before this.
+            match word.compare_exchange(now, now & WAITERS | OWNER_DIED, Release, Relaxed) {
+                Ok(_) => {
+                    tracing::debug!("the counter's lock was still held by {pid}, which is dead");
+                    break;
+                }
+                Err(other) => now = other, // Somebody has begun to wait.
+            }
+        }
+        // Also where it had given the lock back: it may have died before it woke the next one.
+        wake_one(word);
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+impl Lock<'_> {
+    /// Does nothing: how this C library lays out its mutex is not known.
+    pub(crate) fn break_if_held_by(_: &Header, _: libc::pid_t) {}
+}
+
+/// Returns the word on which glibc's mutex sleeps.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the mutex is the C library's")]
+fn futex(header: &Header) -> &AtomicU32 {
+    // SAFETY: inside the header, aligned to 128; all that use these four bytes use them atomically.
+    unsafe { AtomicU32::from_ptr(header.lock().cast()) }
+}
+
+/// Wakes one of those who wait for the mutex, in whatever process.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the futex system call")]
+fn wake_one(word: &AtomicU32) {
+    // SAFETY: the word outlives the call, which does not access it. No FUTEX_PRIVATE_FLAG: the mutex is
+    // process-shared, and glibc sleeps on it without.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) };
+}
+
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.mutex.release() {
@@ -121,4 +189,82 @@ fn check(code: i32) -> io::Result<()> {
 /// Reads the errno at the end of raw_sync's messages: "Failed to acquire mutex : 130".
 fn trailing_number(text: &str) -> Option<i32> {
     text.rsplit(' ').next()?.parse().ok()
+}
+
+#[cfg(all(test, target_env = "gnu", not(spmd_loom)))]
+mod tests {
+    #![expect(unsafe_code, reason = "system calls, and a header in memory of its own")]
+
+    use super::*;
+    use std::thread;
+
+    /// A header of nothing but a mutex.
+    fn header() -> &'static Header {
+        let memory = Box::leak(Box::new(MaybeUninit::<Header>::zeroed()));
+        // SAFETY: made of atomics, for which zero is a value.
+        let header = unsafe { memory.assume_init_ref() };
+        Lock::initialise(header).unwrap();
+        header
+    }
+
+    fn thread_id() -> libc::pid_t {
+        // SAFETY: always succeeds.
+        unsafe { libc::gettid() }
+    }
+
+    /// Locks in a thread that the kernel will know nothing of, and ends it; returns its number.
+    fn die_unmarked(header: &'static Header) -> libc::pid_t {
+        thread::spawn(move || {
+            let lock = Lock::attach(header).unwrap();
+            let none = std::ptr::null::<u8>();
+            // SAFETY: a list that is not there is never walked.
+            let forgotten = unsafe { libc::syscall(libc::SYS_set_robust_list, none, 24) };
+            assert_eq!(forgotten, 0);
+            std::mem::forget(lock.acquire().unwrap());
+            thread_id()
+        })
+        .join()
+        .unwrap()
+    }
+
+    #[test]
+    fn the_first_word_of_the_mutex_names_the_thread_that_holds_it() {
+        let header = header();
+        let lock = Lock::attach(header).unwrap();
+        assert_eq!(futex(header).load(Relaxed), 0);
+        let held = lock.acquire().unwrap();
+        assert_eq!(futex(header).load(Relaxed), thread_id().unsigned_abs());
+        Lock::break_if_held_by(header, thread_id() + 1);
+        assert_eq!(futex(header).load(Relaxed), thread_id().unsigned_abs());
+        drop(held);
+        assert_eq!(futex(header).load(Relaxed), 0);
+    }
+
+    #[test]
+    fn a_lock_whose_holder_died_without_a_mark_is_had_once_it_is_broken() {
+        let header = header();
+        let holder = die_unmarked(header);
+        let lock = Lock::attach(header).unwrap();
+        assert!(matches!(lock.acquire(), Err(LockFault::Busy)), "the kernel has marked it");
+        Lock::break_if_held_by(header, holder);
+        assert_eq!(futex(header).load(Relaxed) & word::OWNER_DIED, word::OWNER_DIED);
+        drop(lock.acquire().unwrap());
+        drop(lock.acquire().unwrap());
+        assert_eq!(futex(header).load(Relaxed), 0, "and it is as any other again");
+    }
+
+    #[test]
+    fn who_waits_for_a_lock_that_is_broken_is_woken() {
+        let header = header();
+        let holder = die_unmarked(header);
+        let waiter = thread::spawn(move || {
+            let lock = Lock::attach(header).unwrap();
+            while lock.acquire().is_err() {}
+        });
+        while futex(header).load(Relaxed) & word::WAITERS == 0 {
+            thread::yield_now();
+        }
+        Lock::break_if_held_by(header, holder);
+        waiter.join().unwrap();
+    }
 }

@@ -9,8 +9,8 @@
 //! RUSTFLAGS="--cfg spmd_loom" CARGO_TARGET_DIR=target/loom cargo test --release --lib loom
 //! ```
 //!
-//! Not here: the lock, which is the C library's and invisible to loom (a loom mutex stands for it),
-//! and deaths in the middle of a claim (`tests/model/`).
+//! Not here: the lock, which is the C library's and invisible to loom (a loom mutex stands for it).
+//! `loom_deaths.rs` has what follows when a rank dies.
 #![expect(unsafe_code, reason = "shares loom's cells between threads")]
 
 use loom::sync::{Arc, Mutex};
@@ -24,38 +24,48 @@ use super::layout::Dims;
 use crate::schedule::{Partition, Schedule};
 
 /// Memory that a protocol hands from one rank to another.
-struct Cell(loom::cell::UnsafeCell<()>);
+pub(super) struct Cell(loom::cell::UnsafeCell<u64>);
 
-// SAFETY: there is nothing in it to race for; loom reports accesses that are not ordered.
+// SAFETY: loom runs one thread at a time, and reports accesses that are not ordered.
 unsafe impl Sync for Cell {}
 
 impl Cell {
     fn new() -> Self {
-        Self(loom::cell::UnsafeCell::new(()))
+        Self(loom::cell::UnsafeCell::new(0))
     }
 
-    fn write(&self) {
-        self.0.with_mut(|_| ());
+    pub(super) fn set(&self, value: u64) {
+        // SAFETY: valid memory, and loom has found no other access to it that is not ordered.
+        self.0.with_mut(|at| unsafe { *at = value });
     }
 
-    fn read(&self) {
-        self.0.with(|_| ());
+    pub(super) fn get(&self) -> u64 {
+        // SAFETY: as above.
+        self.0.with(|at| unsafe { *at })
+    }
+
+    pub(super) fn write(&self) {
+        self.set(1);
+    }
+
+    pub(super) fn read(&self) {
+        self.get();
     }
 }
 
-fn cells(count: usize) -> Vec<Cell> {
+pub(super) fn cells(count: usize) -> Vec<Cell> {
     (0..count).map(|_| Cell::new()).collect()
 }
 
 /// Explores `test` with at most so many preemptions.
-fn explore(preemptions: usize, test: impl Fn() + Send + Sync + 'static) {
+pub(super) fn explore(preemptions: usize, test: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(test);
 }
 
 /// Never spin, which loom would have to unroll: sleep at once, or after one yield.
-const PATIENCES: [Patience; 2] =
+pub(super) const PATIENCES: [Patience; 2] =
     [Patience { spins: 0, yields: 0 }, Patience { spins: 0, yields: 1 }];
 
 /// So many ranks, over so many epochs: one opens each, and what any wrote before, all may read after.
@@ -252,17 +262,17 @@ fn loom_barrier_launcher_stands_in_for_nobody() {
 }
 
 /// The claim words of a run, and the lock they are claimed under.
-struct Words {
-    partition: Partition,
+pub(super) struct Words {
+    pub(super) partition: Partition,
     tails: Vec<Tail>,
     slots: Vec<LeaseSlot>,
-    lock: Mutex<()>,
-    results: Vec<Cell>,
-    saved: Vec<Cell>,
+    pub(super) lock: Mutex<()>,
+    pub(super) results: Vec<Cell>,
+    pub(super) saved: Vec<Cell>,
 }
 
 impl Words {
-    fn new(schedule: &str, n: u64, procs: u32, slots: usize) -> Self {
+    pub(super) fn new(schedule: &str, n: u64, procs: u32, slots: usize) -> Self {
         let schedule: Schedule = schedule.parse().unwrap();
         let partition = Partition::new(schedule, n, procs, NonZeroU64::MIN, NonZeroU64::MIN);
         Self {
@@ -275,7 +285,7 @@ impl Words {
         }
     }
 
-    fn claims(&self) -> Claims<'_> {
+    pub(super) fn claims(&self) -> Claims<'_> {
         Claims::new(&self.tails, &self.slots)
     }
 

@@ -27,6 +27,8 @@ mod header;
 mod layout;
 mod lock;
 #[cfg(all(test, spmd_loom))]
+mod loom_deaths;
+#[cfg(all(test, spmd_loom))]
 mod loom_tests;
 mod point;
 mod segment;
@@ -34,13 +36,14 @@ mod sweep;
 mod sync;
 mod words;
 
-pub(crate) use barrier::{Aborted, Patience};
+pub(crate) use barrier::{Aborted, EPOCHS, Patience};
 pub(crate) use claims::{Incomplete, Lease, Progress};
 pub(crate) use control::{Attached, Control};
 pub(crate) use counter::{Claimed, Counter};
 pub(crate) use exceptions::Care;
 pub(crate) use header::{Abort, Crash, Fault, Header, NO_CPU, RankSlot, Stage};
 pub(crate) use layout::{Dims, Layout, MAX_PROCS};
+pub(crate) use lock::Lock;
 pub(crate) use point::{Point, Probe};
 pub use segment::Backing;
 pub(crate) use segment::Segment;

@@ -115,7 +115,7 @@ impl<'a> Rank<'a> {
         let mut arrays = unsafe { Arrays::new(job, InputFrom::of(job, input), result) };
         let counter = Counter::attach(self.control.header(), self.control.claims())
             .map_err(internal("cannot use the counter's lock"))?;
-        self.slot.attached.store(clock::now_ns(), Relaxed); // Read after this rank has left.
+        self.slot.note_attached(clock::now_ns());
 
         let setting = job.setting(&params);
         let executor = Executor {
@@ -192,7 +192,7 @@ impl<'a> Rank<'a> {
             initialise(middle..slice.end)?;
         }
         if pass == 0 {
-            self.slot.ready.store(clock::now_ns(), Relaxed); // Read after this rank has left.
+            self.slot.note_ready(clock::now_ns());
         }
         Ok(())
     }

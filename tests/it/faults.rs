@@ -1,4 +1,5 @@
-//! Kernels and ranks that go wrong: the run fails, says who, where and how, and leaves nothing.
+//! Kernels that go wrong at one index, always: the run fails, or keeps the rest; it says who, where and
+//! how, and leaves nothing. (Ranks that die once are in `crash_points.rs`.)
 
 use crate::sandbox::{Job, Sandbox, example, kill};
 
@@ -9,15 +10,18 @@ fn faulty(sandbox: &Sandbox, how: &str, more: &str) -> Job {
 
 /// Every way for a kernel to end its rank, and what is said about it.
 const DEATHS: [(&str, &str); 8] = [
-    ("segv", "was killed by SIGSEGV"),
+    ("segv", "was killed by SIGSEGV at address 0x1"),
     ("abort", "was killed by SIGABRT"),
     ("kill", "was killed by SIGKILL"),
     ("bus", "was killed by SIGBUS"),
-    ("overflow", "was killed by SIGABRT"),
+    ("overflow", "was killed by SIGSEGV at address 0x"),
     ("exit", "exited with status 0"),
     ("exit7", "exited with status 7"),
-    ("panic", "panicked"),
+    ("panic", "panicked (the index is unlucky at "),
 ];
+
+/// Those after which memory may be damaged.
+const FAULTS: [&str; 4] = ["segv", "abort", "bus", "overflow"];
 
 #[test]
 fn the_program_of_these_tests_works_when_nothing_is_wrong() {
@@ -30,22 +34,18 @@ fn the_program_of_these_tests_works_when_nothing_is_wrong() {
 }
 
 #[test]
-fn dies_with_rank_pid_signal_and_chunk_however_a_rank_dies() {
+fn a_death_that_may_not_be_survived_is_told_with_rank_pid_signal_and_chunk() {
     let sandbox = Sandbox::new();
     sandbox.write("out.npy", "old");
     for (how, said) in DEATHS {
         for (schedule, chunk) in [
-            ("static", "chunk 500..1000"),
-            ("dynamic,10", "chunk 560..570"),
-            ("static,8", "chunk 560..568"),
+            ("static", "chunk 1 (indices 500..1000)"),
+            ("dynamic,10", "chunk 56 (indices 560..570)"),
+            ("static,8", "chunk 70 (indices 560..568)"),
         ] {
             for mode in ["", "--in-place"] {
-                let more = format!("--schedule {schedule} {mode} --output out.npy");
-                let failed = faulty(&sandbox, how, &more).run();
-                // A rank's own last words (of Rust's stack guard) may come before.
-                assert_eq!(failed.code, Some(1), "{}", failed.told());
-                assert!(failed.stdout.is_empty());
-                let failed = failed.says(said).says(chunk);
+                let more = format!("--on-death fail --schedule {schedule} {mode} --output out.npy");
+                let failed = faulty(&sandbox, how, &more).run().failed(1, said).says(chunk);
                 let line =
                     failed.stderr.lines().find(|line| line.starts_with("spmd: error: ")).unwrap();
                 let pid = line.split("(pid ").nth(1).unwrap().split([',', ')']).next().unwrap();
@@ -55,6 +55,82 @@ fn dies_with_rank_pid_signal_and_chunk_however_a_rank_dies() {
                 assert_eq!(sandbox.names(), ["out.npy"]);
             }
         }
+    }
+}
+
+#[test]
+fn an_index_that_always_kills_is_found_and_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("out.npy", "old");
+    for (how, said) in DEATHS {
+        for (schedule, chunk) in [
+            ("static", "chunk 1 (indices 500..1000)"),
+            ("dynamic,10", "chunk 56 (indices 560..570)"),
+        ] {
+            for mode in ["", "--in-place"] {
+                let more = format!("--schedule {schedule} {mode} --output out.npy");
+                let failed = faulty(&sandbox, how, &more).run().failed(1, said);
+                let failed =
+                    failed.says(&format!("at index 567 of {chunk}")).says("kernel `faulty`");
+                if FAULTS.contains(&how) {
+                    failed.says("memory may be damaged, so the run begins again");
+                } else {
+                    failed
+                        .says("the chunk is run again, index by index")
+                        .says("3 ranks died in it");
+                }
+                assert_eq!(sandbox.read("out.npy"), b"old");
+                assert_eq!(sandbox.names(), ["out.npy"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_rest_is_kept_where_that_is_wanted_and_what_is_missing_is_said() {
+    let sandbox = Sandbox::new();
+    let expected: String = (0..1000)
+        .map(|x| if x == 567 { "0\n".to_owned() } else { format!("{}\n", x + 1) })
+        .collect();
+    for (how, _) in DEATHS.into_iter().chain([("error", ""), ("error-somewhere", "")]) {
+        for schedule in ["static", "dynamic,10", "guided"] {
+            for mode in ["", "--in-place"] {
+                let more =
+                    format!("--on-error keep --schedule {schedule} {mode} --output out.txt --json");
+                let kept = faulty(&sandbox, how, &more).run().exited(1);
+                assert_eq!(sandbox.read("out.txt"), expected.as_bytes(), "{}", kept.told());
+                let record = kept.json();
+                assert_eq!(record["missing"], serde_json::json!([[567, 568]]), "{}", kept.told());
+                assert_eq!((&record["status"], &record["exit"]), (&"failed".into(), &1.into()));
+                kept.says("spmd: error: index 567 has no result");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fault_from_the_command_line_is_recovered_from_and_told() {
+    let sandbox = Sandbox::new();
+    let arguments =
+        "-n 2 -k square --size 1e5 --schedule dynamic,1000 --inject kill:chunk=5 --json";
+    let done = sandbox.spmd(arguments).run().ok();
+    let record = done.json();
+    assert_eq!((&record["recovered"], &record["exit"]), (&1.into(), &0.into()));
+    assert!(record["warnings"].as_array().unwrap().iter().any(|warning| {
+        let text = warning.as_str().unwrap();
+        text.contains("was killed by SIGKILL while computing chunk 5 (indices 5000..6000)")
+    }));
+    done.says("the chunk is run again");
+    // A fault that has no occasion is no test.
+    let idle = "-n 1 -k square --input 1,2 --inject kill:chunk=7";
+    sandbox.spmd(idle).run().says("the injected fault `kill:chunk=7` never struck");
+    for (fault, said) in [
+        ("kil", "did you mean `kill`?"),
+        ("kill:rank=7", "ranks are 0 to 1"),
+        ("kill:point=lock.tial", "did you mean `lock.tail`?"),
+    ] {
+        let arguments = format!("-n 2 -k square --inject {fault}");
+        sandbox.spmd(&arguments).run().failed(2, said);
     }
 }
 
@@ -80,11 +156,12 @@ fn a_kernel_error_names_its_index() {
 #[test]
 fn a_panic_is_told_with_its_text_and_place() {
     let sandbox = Sandbox::new();
-    let failed = faulty(&sandbox, "panic", "").run();
-    let failed = failed.failed(1, "kernel `faulty` panicked on rank ");
-    let failed = failed.says("the index is unlucky at ").says("faulty.rs:");
-    assert_eq!(failed.stderr.lines().count(), 1, "{}", failed.told());
-    faulty(&sandbox, "panic-any", "").run().failed(1, "panicked on rank ");
+    let failed = faulty(&sandbox, "panic", "--on-death fail").run();
+    let failed = failed.failed(1, "panicked (the index is unlucky at ").says("faulty.rs:");
+    assert_eq!(failed.stderr.lines().count(), 2, "{}", failed.told());
+    faulty(&sandbox, "panic-any", "--retries 0")
+        .run()
+        .failed(1, "panicked (a value that is no text");
 }
 
 #[test]
@@ -126,26 +203,56 @@ fn a_rank_that_hangs_is_ended_by_the_time_limit() {
 }
 
 #[test]
-fn a_rank_killed_from_outside_fails_the_run() {
+fn a_rank_killed_from_outside_is_recovered_from() {
     let sandbox = Sandbox::new();
-    sandbox.write("out.npy", "old");
-    for (signal, name) in
-        [(libc::SIGKILL, "SIGKILL"), (libc::SIGTERM, "SIGTERM"), (libc::SIGABRT, "SIGABRT")]
-    {
+    for (signal, name) in [
+        (libc::SIGKILL, "SIGKILL"),
+        (libc::SIGTERM, "SIGTERM"),
+        (libc::SIGSEGV, "SIGSEGV"),
+        (libc::SIGABRT, "SIGABRT"),
+    ] {
         for victim in [0, 1, 2] {
-            let arguments =
-                "-n 3 -k spin --param cost=10ms --size 100000 --schedule static --output out.npy";
+            let arguments = "-n 3 -k spin --param cost=1ms --size 300 --schedule static --json";
             let mut running = sandbox.spmd(arguments).start();
             let ranks = running.ranks(3);
             kill(ranks[victim], signal);
-            let failed = running.wait().exited(1);
-            failed
-                .says(&format!("(pid {}", ranks[victim]))
-                .says(&format!("was killed by {name}"))
-                .says(&format!("rank {victim} "));
-            assert_eq!(sandbox.read("out.npy"), b"old");
+            let done = running.wait().ok();
+            assert_eq!(done.json()["recovered"], 1, "{}", done.told());
+            done.says(&format!("rank {victim} (pid {}", ranks[victim]))
+                .says(&format!("was killed by {name}"));
         }
     }
+}
+
+#[test]
+fn a_rank_that_hangs_in_a_chunk_is_killed_and_the_chunk_run_again() {
+    let sandbox = Sandbox::new();
+    let more = "--inject hang:chunk=3 --chunk-timeout 200ms --schedule dynamic,10 --json";
+    let done = faulty(&sandbox, "not", more).run().ok();
+    assert_eq!(done.json()["recovered"], 1);
+    done.says("was killed after --chunk-timeout 0.2s while computing chunk 3 (indices 30..40)");
+    // A chunk that always hangs: its index is found, and the run ends as at a time limit.
+    let more = "--chunk-timeout 100ms --schedule dynamic,10";
+    faulty(&sandbox, "sleep", more)
+        .run()
+        .failed(124, "3 ranks died in it, the last one at index 567")
+        .says("chunk 56 (indices 560..570)");
+}
+
+#[test]
+fn a_rank_that_is_stopped_or_asleep_is_reported_within_a_second() {
+    let sandbox = Sandbox::new();
+    let more = "--inject stop:rank=1,chunk=3 --timeout 1500ms --schedule dynamic,10";
+    let ended = faulty(&sandbox, "not", more).run().exited(124);
+    ended
+        .says("rank 1 (pid ")
+        .says("was stopped by SIGSTOP while computing chunk ")
+        .says("stopped  computing chunk ");
+    let ended = faulty(&sandbox, "sleep", "--timeout 1500ms --schedule dynamic,10").run();
+    ended
+        .exited(124)
+        .says("sleeping) has made no progress in chunk 56 (indices 560..570) for ")
+        .says("sleeping  computing chunk 56 (indices 560..570)");
 }
 
 #[test]

@@ -38,3 +38,17 @@ fn a_program_starts_watches_and_cancels_runs() {
     );
     assert_eq!(done.stderr, "", "a library says nothing");
 }
+
+#[test]
+fn a_run_outlives_the_thread_that_started_it() {
+    let sandbox = Sandbox::new();
+    let done = sandbox.program(example("host")).arg("short-thread").run().ok();
+    assert_eq!(done.text(), "300000000 ns, 0 warnings\n");
+}
+
+#[test]
+fn a_host_that_reaps_every_child_does_not_disturb() {
+    let sandbox = Sandbox::new();
+    let done = sandbox.program(example("host")).arg("thief").run().ok();
+    assert_eq!(done.text(), "300000000 ns, 0 warnings\n");
+}

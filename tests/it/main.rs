@@ -3,11 +3,15 @@
 //! One test binary, so that it links once. Each test works in a [`sandbox::Sandbox`], which gives
 //! every process it starts a deadline and looks afterwards for whatever was left behind.
 
+mod attach;
 mod checkpoint;
+mod crash_points;
 mod faults;
 mod formats;
 mod kernels;
+mod launcher;
 mod library;
+mod lock;
 mod main_job;
 mod npy;
 mod numpy;
@@ -19,5 +23,6 @@ mod sandbox;
 mod schedules;
 mod signals;
 mod streams;
+mod strikes;
 mod tidy;
 mod values;

@@ -504,3 +504,12 @@ fn nothing_of_the_machine_is_touched_by_a_refusal() {
     assert!(!trace.contains("clone"), "{trace}");
     assert!(trace.contains(SPMD));
 }
+
+#[test]
+fn more_passes_than_a_run_can_count_are_refused() {
+    let sandbox = Sandbox::new();
+    for many in ["--warmup 4000000000", "--repeats 715827882"] {
+        let refused = sandbox.spmd(&format!("-n 1 -k square --size 1 {many}")).run();
+        refused.failed(2, "fewer than 715827882 passes");
+    }
+}

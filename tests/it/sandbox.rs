@@ -477,7 +477,8 @@ impl Outcome {
             lines.iter().filter(|line| line.starts_with("spmd: error: ")).collect();
         assert_eq!(errors.len(), 1, "one error: {told}");
         for line in &lines {
-            let known = ["spmd: error: ", "spmd: warning: ", "spmd: resumed ", "  hint: "];
+            // A line a rank follows a time limit that was reached.
+            let known = ["spmd: error: ", "spmd: warning: ", "spmd: resumed ", "  hint: ", "  rank "];
             assert!(known.iter().any(|start| line.starts_with(start)), "odd line: {told}");
         }
         for odd in ["panicked at", "RUST_BACKTRACE", "Os {", "kind:", "Error(", "Some(", "\u{1b}"] {

@@ -69,16 +69,16 @@ fn only_the_reporter_prints() {
         // Asks whether stderr is a terminal, and lets the progress bar draw on it.
         "src/cli.rs",
         // A rank that cannot attach has no other place for its last words.
-        "src/worker.rs",
+        "src/worker/mod.rs",
     ]);
     assert_eq!(holding(&printing), known);
     let cli = code(&fs::read_to_string(root().join("src/cli.rs")).unwrap());
     for line in cli.lines().filter(|line| printing.iter().any(|needle| line.contains(needle))) {
         assert_eq!(line.trim(), "&& io::stderr().is_terminal()", "src/cli.rs prints");
     }
-    let worker = code(&fs::read_to_string(root().join("src/worker.rs")).unwrap());
+    let worker = code(&fs::read_to_string(root().join("src/worker/mod.rs")).unwrap());
     let lines = worker.lines().filter(|line| printing.iter().any(|needle| line.contains(needle)));
-    assert_eq!(lines.count(), 1, "src/worker.rs prints once");
+    assert_eq!(lines.count(), 1, "src/worker/mod.rs prints once");
 }
 
 /// The modules, from the top down: each uses only what stands below it, or beside it in its line.
@@ -94,9 +94,11 @@ const ORDER: &[&[&str]] = &[
     &["plan"],
     &["arrays"],
     &["job"],
+    &["phase"],
     &["placement"],
     &["kernels"],
     &["options"],
+    &["inject"],
     &["kernel"],
     &["shm"],
     &["left"],

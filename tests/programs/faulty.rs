@@ -53,6 +53,19 @@ fn happen(how: &str, index: u64) -> Result<(), KernelError> {
             std::hint::black_box(deeper(0));
         }
         "print" => print(),
+        // The kernel forgets which locks are to be marked at this thread's death, as it does when
+        // the out-of-memory reaper has taken the list.
+        "unmarked" => {
+            // SAFETY: a list that is not there is never walked.
+            unsafe { libc::syscall(libc::SYS_set_robust_list, std::ptr::null::<u8>(), 24) };
+        }
+        // In steps, so that a process that was stopped meanwhile still has some of them to do.
+        "doze" => (0..7).for_each(|_| std::thread::sleep(Duration::from_millis(100))),
+        // SAFETY: the child calls nothing but pause, which is async-signal-safe.
+        "fork" if in_rank() && unsafe { libc::fork() } == 0 => loop {
+            // SAFETY: no memory is involved.
+            unsafe { libc::pause() };
+        },
         _ => {}
     }
     Ok(())
@@ -96,6 +109,9 @@ impl Kernel for Faulty {
                 "bus",
                 "overflow",
                 "print",
+                "unmarked",
+                "doze",
+                "fork",
                 "fickle",
                 "verify-panic",
                 "verify-error",
