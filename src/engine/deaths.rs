@@ -108,7 +108,7 @@ impl Death {
     }
 
     /// Says whether memory may be damaged.
-    fn may_have_damaged(&self) -> bool {
+    pub(super) fn may_have_damaged(&self) -> bool {
         let signal = match (self.how, self.crash) {
             (How::Ended(Ended::Killed(signal)), _) => signal,
             (How::Ended(Ended::Unknown), Some(crash)) => crash.signal,

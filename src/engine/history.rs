@@ -2,6 +2,16 @@
 
 use crate::schedule::{Chunk, merged};
 
+/// Whether what lies in memory can be relied on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// Nothing is known against it.
+    #[default]
+    Sound,
+    /// The death that ended the run may have damaged it.
+    Suspect,
+}
+
 /// What happened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
@@ -11,6 +21,7 @@ pub(crate) struct History {
     pub(crate) recovered: u32,
     /// How often all of it was begun again, after a fault that may have damaged memory.
     pub(crate) restarts: u32,
+    pub(super) memory: Memory,
     /// Indices that have no result, in ascending order.
     pub(crate) missing: Vec<Chunk>,
 }

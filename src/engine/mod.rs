@@ -31,6 +31,7 @@ pub(crate) use world::World;
 
 use self::checkpoint::{Checkpoint, Keeper};
 use self::deaths::Ledger;
+use self::history::Memory;
 use self::pulse::Pulse;
 use self::ranks::Ranks;
 use self::supervisor::{Ended, Supervisor};
@@ -64,7 +65,7 @@ impl World {
             }
             let Watched { ended, pids, spawned } = match watched {
                 Ok(watched) => watched,
-                Err(error) => return Err(world.kept(keeper, error, orders)),
+                Err(error) => return Err(world.kept(keeper, history.memory, error, orders)),
             };
             drop(keeper);
             match ended {
@@ -116,9 +117,12 @@ impl World {
     }
 
     /// Sees to the checkpoint of a run that ends early, and says in its error what that holds.
-    fn kept(self, keeper: Option<Keeper>, error: Error, orders: &Orders) -> Error {
-        match (self.checkpoint, keeper) {
-            (Some(checkpoint), Some(keeper)) => checkpoint.keep(keeper, error, orders),
+    fn kept(self, keeper: Option<Keeper>, memory: Memory, error: Error, orders: &Orders) -> Error {
+        match (self.checkpoint, keeper, memory) {
+            (Some(checkpoint), Some(keeper), Memory::Sound) => {
+                checkpoint.keep(keeper, error, orders)
+            }
+            (Some(checkpoint), _, Memory::Suspect) => checkpoint.discard(error),
             _ => error,
         }
     }

@@ -337,20 +337,20 @@ fn after_a_restart_of_the_machine_the_last_record_counts() {
 #[test]
 fn one_run_at_a_time() {
     let sandbox = Sandbox::new();
-    let mut running = sandbox.spmd(SLOW).orphans_follow().start();
+    let slow = SLOW.replace("300us", "3ms");
+    let mut running = sandbox.spmd(&slow).orphans_follow().start();
     until_some(&sandbox, &mut running, 8000);
     let text = format!("checkpoint `c` is in use by process {}", running.pid());
-    sandbox.spmd(SLOW).run().failed(125, &text).says("wait for it, or name another file");
+    sandbox.spmd(&slow).run().failed(125, &text).says("wait for it, or name another file");
     crash(running);
     // Both begin at once; one makes or finds the file.
     for _ in 0..5 {
-        let start = || sandbox.spmd(SLOW).words("--timeout 0.6s").start();
+        let start = || sandbox.spmd(&slow).words("--timeout 0.6s").start();
         let runs = [start(), start()].map(Running::wait);
         let refused = runs.iter().filter(|run| run.code == Some(125)).count();
         assert!(refused <= 1, "{}\n{}", runs[0].told(), runs[1].told());
         assert!(runs.iter().all(|run| matches!(run.code, Some(124 | 125))), "{}", runs[0].told());
     }
-    sandbox.spmd(SLOW).run().ok();
 }
 
 #[test]
@@ -441,12 +441,33 @@ fn a_chunk_that_cannot_be_computed_costs_only_itself() {
 #[test]
 fn memory_that_may_be_damaged_is_not_resumed_from() {
     let sandbox = Sandbox::new();
-    // The first attempt finishes some, and none of it counts.
-    let failed = faulty(&sandbox, "segv", "567").run().exited(1);
-    failed.says("memory may be damaged, so the run begins again");
-    let mended = faulty(&sandbox, "segv", "5000").run().ok();
-    mended.says("of 1_000 indices) were finished");
+    // A sound run finishes all but the chunk of 600..610.
+    faulty(&sandbox, "segv", "5000").words("--inject hang:chunk=60 --timeout 1s").run().exited(124);
+    assert_eq!(sandbox.names(), ["c"]);
+    let failed = faulty(&sandbox, "segv", "605").run().exited(1);
+    failed
+        .says("spmd: resumed `c`: ")
+        .says("memory may be damaged, so the run begins again")
+        .says("the checkpoint `c` was removed: memory may be damaged");
+    assert_eq!(sandbox.names(), Vec::<String>::new());
+    // One fault is survived: from the beginning, and not from what was finished before.
+    faulty(&sandbox, "not", "0").words("--inject hang:chunk=60 --timeout 1s").run().exited(124);
+    let begun_again = faulty(&sandbox, "not", "0").words("--inject segv:chunk=0 --json").run().ok();
+    assert_eq!(check_shares(&begun_again.json()), 0);
     assert_eq!(sandbox.read("out.txt"), successors());
+}
+
+#[test]
+fn another_program_does_not_go_on() {
+    let sandbox = Sandbox::new();
+    leave(&sandbox, 0);
+    let mut program = fs::read(crate::sandbox::SPMD).unwrap();
+    program.push(0);
+    let other = sandbox.write("spmd", program);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&other, open).unwrap();
+    let text = "checkpoint `c` is of another run: its program is blake3:";
+    sandbox.program(other).words(SLOW).run().failed(2, text);
 }
 
 #[test]

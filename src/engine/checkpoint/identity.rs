@@ -2,14 +2,19 @@
 //!
 //! All that decides a bit of the result. Not: how many ranks there are, their schedule, where they run,
 //! how they wait, what is done with the output. Of an input file its length, inode and time are compared,
-//! not its content: that would cost a pass over it, and whoever writes to a file changes its time.
+//! not its content: that would cost a pass over it, and whoever writes to a file changes its time. Of this
+//! program it is the content: kernels are in it, and one that was built again may compute otherwise
+//! under the same version.
+
+use std::fs::File;
+use std::io;
 
 use crate::error::{Error, Explained};
 use crate::job::Mode;
 use crate::plan::Plan;
 
 /// Names what a plan computes, in the order in which differences are told.
-pub(super) fn of(plan: &Plan) -> Vec<(String, String)> {
+pub(super) fn of(plan: &Plan) -> io::Result<Vec<(String, String)>> {
     let job = &plan.job;
     let mode = match job.mode {
         Mode::Apart => "apart",
@@ -30,7 +35,14 @@ pub(super) fn of(plan: &Plan) -> Vec<(String, String)> {
         ("version of spmd", env!("CARGO_PKG_VERSION").to_owned()),
     ];
     identity.extend(rest.map(|(name, text)| (name.to_owned(), text)));
-    identity
+    identity.push(("program".to_owned(), program()?));
+    Ok(identity)
+}
+
+fn program() -> io::Result<String> {
+    let mut hash = blake3::Hasher::new();
+    hash.update_reader(File::open("/proc/self/exe")?)?;
+    Ok(format!("blake3:{}", hash.finalize().to_hex()))
 }
 
 /// Refuses to go on with something else; the first difference is told.

@@ -111,7 +111,8 @@ impl Checkpoint {
         let everything = if size == 0 { Vec::new() } else { vec![0..size] };
         let file = staged.file().try_clone().map_err(cannot)?;
         let records = Records::first(file, everything).map_err(cannot)?;
-        let head = Head { bytes, size, identity: identity::of(plan) };
+        let identity = identity::of(plan).map_err(cannot)?;
+        let head = Head { bytes, size, identity };
         bytes::write_head(staged.file(), &head).map_err(cannot)?;
         Ok(staged.publish_new()?.map(|placed| Self {
             placed,
@@ -127,7 +128,7 @@ impl Checkpoint {
         let cannot = |error: io::Error| unusable(shown, &error);
         let file = &placed.file;
         let head = bytes::read_head(file).map_err(cannot)?.map_err(|what| not_one(shown, &what))?;
-        identity::compare(shown, &head.identity, &identity::of(plan))?;
+        identity::compare(shown, &head.identity, &identity::of(plan).map_err(cannot)?)?;
         let size = plan.size();
         if head.size != size || head.bytes != RESULT + plan.result_bytes() {
             return Err(not_one(shown, &Unusable::Damaged("its head contradicts itself")));
@@ -259,6 +260,15 @@ impl Checkpoint {
             }
         };
         error.also(&format!("{}{stored}", self.holds(finished)))
+    }
+
+    /// Removes the file of a run whose last death may have damaged what is in it.
+    pub(super) fn discard(self, error: Error) -> Error {
+        self.remove();
+        let shown = &self.shown;
+        error.also(&format!(
+            "the checkpoint `{shown}` was removed: memory may be damaged, and with it what was finished"
+        ))
     }
 
     /// Adds to an error of a run that had computed everything where the results still are.
