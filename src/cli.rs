@@ -404,7 +404,11 @@ struct Screen {
 }
 
 impl Audience for Screen {
-    fn began(&mut self, _: &Segment) {}
+    fn began(&mut self, _: &Segment, _: u64) {}
+
+    fn note(&mut self, text: &str) {
+        self.reporter.note(text);
+    }
 
     fn warn(&mut self, text: &str) {
         match self.bar.as_ref().and_then(|bar| bar.drawn.as_ref()) {
@@ -483,6 +487,9 @@ fn conclude(finished: &Finished, talk: &TalkOptions, reporter: Reporter) -> Resu
         report::results(finished)
     };
     reporter.run(finished);
+    if shown.is_ok() {
+        finished.collected.results.world().release();
+    }
     shown.and_then(|()| finished.collected.verdict())
 }
 

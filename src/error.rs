@@ -196,6 +196,25 @@ impl Error {
         &self.explained().details
     }
 
+    /// Adds another thing to do about it.
+    #[must_use]
+    pub(crate) fn also(mut self, more: &str) -> Self {
+        let explained = match &mut self {
+            Self::Rejected(e)
+            | Self::KernelMissing(e)
+            | Self::Refused(e)
+            | Self::Failed(e)
+            | Self::Wrong(e)
+            | Self::TimedOut(e)
+            | Self::Interrupted { what: e, .. } => e,
+        };
+        explained.hint = Some(match explained.hint.take() {
+            Some(hint) => format!("{hint}; {more}"),
+            None => more.to_owned(),
+        });
+        self
+    }
+
     /// Returns what to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {

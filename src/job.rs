@@ -6,6 +6,7 @@ use crate::data::{ByteOrder, DType, Overflow};
 use crate::host::affinity::CpuSet;
 use crate::inject::Injection;
 use crate::kernel::{Kernel, Params, Setting};
+use crate::left::Left;
 use crate::schedule::Partition;
 use crate::shm::Patience;
 
@@ -17,9 +18,16 @@ pub(crate) struct Job {
     pub(crate) dtype: DType,
     pub(crate) overflow: Overflow,
     pub(crate) seed: u64,
+    /// The size of the index space.
+    pub(crate) size: u64,
+    /// What of it is to be computed.
+    #[serde(default, skip_serializing_if = "Left::is_everything")]
+    pub(crate) left: Left,
+    /// Cuts the positions of what is left.
     pub(crate) partition: Partition,
     pub(crate) input: InputAt,
     pub(crate) result: ResultAt,
+    pub(crate) words: WordsAt,
     pub(crate) mode: Mode,
     pub(crate) check: Option<Bounds>,
     /// The CPUs an unpinned rank is to keep to, where `--cpus` named some.
@@ -58,7 +66,16 @@ impl InputAt {
 pub(crate) enum ResultAt {
     /// The segment's result array.
     Segment,
-    /// The output file itself, mapped through descriptor [`RESULT_FD`].
+    /// The output file itself, or a checkpoint, mapped through descriptor [`RESULT_FD`].
+    File { offset: u64 },
+}
+
+/// Where the words lie that say what is finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum WordsAt {
+    /// In the segment.
+    Segment,
+    /// In the file of the results, mapped through descriptor [`RESULT_FD`].
     File { offset: u64 },
 }
 
@@ -97,7 +114,7 @@ impl Bounds {
 pub(crate) const SEGMENT_FD: i32 = 3;
 /// The input file, in a rank.
 pub(crate) const INPUT_FD: i32 = 4;
-/// The output file, in a rank.
+/// The output file, or the checkpoint, in a rank.
 pub(crate) const RESULT_FD: i32 = 5;
 
 impl Job {
@@ -109,7 +126,7 @@ impl Job {
         Setting {
             params,
             dtype: self.dtype,
-            size: self.partition.size(),
+            size: self.size,
             overflow: self.overflow,
             seed: self.seed,
         }

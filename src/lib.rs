@@ -25,6 +25,7 @@ mod job;
 pub mod kernel;
 #[path = "../kernels/mod.rs"]
 mod kernels;
+mod left;
 mod log;
 mod options;
 mod panics;
@@ -49,7 +50,7 @@ pub use kernel::{
     Setting, Shown,
 };
 pub use options::{
-    Bind, Count, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify, Wait,
+    Bind, Count, FilePath, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify, Wait,
 };
 pub use record::Record;
 pub use run::{Finished, Handle, Progress, Run};

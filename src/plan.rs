@@ -8,8 +8,9 @@ use std::num::NonZeroU64;
 use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
 use crate::inject::Injection;
-use crate::job::{Accounts, Bounds, InputAt, Job, Mode, ResultAt};
+use crate::job::{Accounts, Bounds, InputAt, Job, Mode, ResultAt, WordsAt};
 use crate::kernel::{Beyond, Catalog, Cost, Domain, Kernel, Params, Repeatable, Setting};
+use crate::left::Left;
 use crate::options::{Bind, Map, Procs, RunOptions, Verify, Wait};
 use crate::placement::{Crowding, Placement, ThisMachine};
 use crate::schedule::{Partition, Schedule, ScheduleKind, preferred_chunk};
@@ -95,11 +96,8 @@ impl Plan {
             ));
         }
 
-        let align = NonZeroU64::new(4096 / dtype.size() as u64).unwrap_or(NonZeroU64::MIN);
-        let schedule =
-            options.schedule.unwrap_or_else(|| Schedule::new(ScheduleKind::Dynamic, None));
-        let preferred = preferred_chunk(n, placement.procs, cost.ns, dtype.size());
-        let partition = Partition::new(schedule, n, placement.procs, preferred, align);
+        let partition = partition(&options, n, placement.procs, cost, dtype);
+        check_one_pass(&options)?;
 
         check_faults(&options.inject, placement.procs)?;
         let (spins, yields) = patience(options.wait.unwrap_or(Wait::Hybrid), placement.crowding);
@@ -109,9 +107,12 @@ impl Plan {
             dtype,
             overflow,
             seed,
+            size: n,
+            left: Left::Everything,
             partition,
             input: input_at(&input)?,
             result: result_at(options.output.as_ref(), dtype, &input.shape),
+            words: WordsAt::Segment,
             mode: if options.in_place == Some(true) { Mode::InPlace } else { Mode::Apart },
             check,
             cpus: options.cpus.clone(),
@@ -142,6 +143,16 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Makes it the plan to compute what is left, with results and words in a file at these offsets.
+    pub(crate) fn resume(&mut self, left: Left, result: u64, words: u64) {
+        let positions = left.count(self.job.size);
+        self.job.partition =
+            partition(&self.options, positions, self.procs(), self.cost, self.job.dtype);
+        self.job.left = left;
+        self.job.result = ResultAt::File { offset: result };
+        self.job.words = WordsAt::File { offset: words };
+    }
+
     /// Returns the number of ranks.
     pub(crate) fn procs(&self) -> u32 {
         self.placement.procs
@@ -149,7 +160,7 @@ impl Plan {
 
     /// Returns the size of the index space.
     pub(crate) fn size(&self) -> u64 {
-        self.job.partition.size()
+        self.job.size
     }
 
     /// Returns the bytes of the result array.
@@ -213,6 +224,30 @@ fn input(
     };
     supported(kernel, input.dtype)?;
     Ok(input)
+}
+
+/// Settles the schedule for n indices.
+fn partition(options: &RunOptions, n: u64, procs: u32, cost: Cost, dtype: DType) -> Partition {
+    let align = NonZeroU64::new(4096 / dtype.size() as u64).unwrap_or(NonZeroU64::MIN);
+    let schedule = options.schedule.unwrap_or_else(|| Schedule::new(ScheduleKind::Dynamic, None));
+    let preferred = preferred_chunk(n, procs, cost.ns, dtype.size());
+    Partition::new(schedule, n, procs, preferred, align)
+}
+
+/// Refuses a checkpoint of a measurement: what is resumed is not timed from its beginning.
+fn check_one_pass(options: &RunOptions) -> Result<(), Error> {
+    let repeats = options.repeats.map_or(1, std::num::NonZeroU32::get);
+    let warmup = options.warmup.unwrap_or(0);
+    if options.checkpoint.is_none() || (repeats == 1 && warmup == 0) {
+        return Ok(());
+    }
+    Err(Error::rejected(
+        Explained::new(format!(
+            "--checkpoint is for one pass, and this run has {} (--repeats {repeats}, --warmup {warmup})",
+            u64::from(repeats) + u64::from(warmup)
+        ))
+        .hint("leave --checkpoint out: a run that was resumed has no time to compare"),
+    ))
 }
 
 fn preferred_type(kernel: &dyn Kernel) -> DType {

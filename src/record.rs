@@ -28,6 +28,8 @@ pub struct Record {
     verify: &'static str,
     recovered: u32,
     restarts: u32,
+    /// Indices that an earlier run had finished.
+    resumed: u64,
     /// Half-open ranges of indices that have no result.
     missing: Vec<[u64; 2]>,
     warnings: Vec<String>,
@@ -114,6 +116,7 @@ impl Record {
             },
             recovered: history.recovered,
             restarts: history.restarts,
+            resumed: results.world().resumed(),
             missing: history.missing.iter().map(|range| [range.start, range.end]).collect(),
             warnings: plan.placement.warnings.iter().chain(&history.warnings).cloned().collect(),
             time: Time {
@@ -233,7 +236,7 @@ impl Rates {
         let plan = &collected.results.world().plan;
         let pass = median(&collected.times.passes);
         let per_second = |count: f64| if pass > 0.0 { count / pass } else { 0.0 };
-        let items = plan.size() as f64;
+        let items = plan.job.partition.size() as f64; // Not what an earlier run had finished.
         let busy: Vec<f64> = collected.ranks.iter().map(|rank| rank.busy).collect();
         let mean = busy.iter().sum::<f64>() / busy.len().max(1) as f64;
         let most = busy.iter().copied().fold(0.0, f64::max);

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use crate::clean::Cleaned;
-use crate::data::OutputSpec;
+use crate::data::{OutputSpec, grouped};
 use crate::engine::{History, Pinned, RankReport};
 use crate::error::{Error, Explained};
 use crate::host::leftover::Deed;
@@ -92,6 +92,12 @@ impl Reporter {
     pub(crate) fn warning(self, warning: &str) {
         if self.talk >= Talk::Normal {
             self.say(&format!("{} {warning}\n", self.label("warning", "33")));
+        }
+    }
+
+    pub(crate) fn note(self, note: &str) {
+        if self.talk >= Talk::Normal {
+            self.say(&format!("spmd: {note}\n"));
         }
     }
 
@@ -468,19 +474,6 @@ fn default_cost(kernel: &dyn Kernel) -> crate::Cost {
 
 fn rounded(value: f64) -> String {
     if value < 10.0 && value.fract() != 0.0 { format!("{value:.1}") } else { format!("{value:.0}") }
-}
-
-/// Writes a number with its digits in groups of three.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push('_');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Writes seconds with a fitting unit and three digits.

@@ -9,7 +9,7 @@ use crate::data::{Input, InputSpec, OutputSpec, Overflow, Scalar};
 use crate::engine::{Audience, Cause, Collected, Orders, World};
 use crate::error::{Error, Explained};
 use crate::kernel::{Catalog, Kernel};
-use crate::options::{Count, KeyValue, Procs, RunOptions, Span, Verify};
+use crate::options::{Count, FilePath, KeyValue, Procs, RunOptions, Span, Verify};
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::schedule::{Chunk, Schedule};
@@ -125,6 +125,16 @@ impl Run {
         self
     }
 
+    /// Keeps finished chunks in a file until the run is complete: the same run started again, after
+    /// whatever ended this one, goes on from there.
+    pub fn checkpoint(mut self, path: impl AsRef<Path>) -> Self {
+        match FilePath::from_os(path.as_ref().as_os_str()) {
+            Ok(path) => self.options.checkpoint = Some(path),
+            Err(error) => self.fault = Some(error),
+        }
+        self
+    }
+
     /// Gives up after this long.
     pub fn timeout(mut self, limit: std::time::Duration) -> Self {
         self.options.timeout = Some(Span(limit));
@@ -178,17 +188,31 @@ struct Watched {
     orders: Orders,
     /// Where the ranks' progress is read, once there is a segment: a mapping of its own, so that it
     /// outlives the run's.
-    segment: Mutex<Option<Attached>>,
+    segment: Mutex<Option<Seen>>,
     total: u64,
+}
+
+/// What the handle sees of a run.
+#[derive(Debug)]
+struct Seen {
+    segment: Attached,
+    /// Indices that an earlier run had finished.
+    resumed: u64,
 }
 
 /// Lets the handle see the segment that is in use. What is warned of is in the record.
 struct Shared<'a>(&'a Watched);
 
 impl Audience for Shared<'_> {
-    fn began(&mut self, segment: &Segment) {
+    fn note(&mut self, text: &str) {
+        tracing::info!("{text}");
+    }
+
+    fn began(&mut self, segment: &Segment, resumed: u64) {
         if let Ok(mut seen) = self.0.segment.lock() {
-            *seen = Attached::observe(segment.fd()).ok(); // Without it progress stays at 0.
+            // Without it progress stays at 0.
+            let segment = Attached::observe(segment.fd()).ok();
+            *seen = segment.map(|segment| Seen { segment, resumed });
         }
     }
 
@@ -240,11 +264,12 @@ impl Handle {
     #[must_use]
     pub fn progress(&self) -> Progress {
         let total = self.watched.total;
-        let segment = self.watched.segment.lock().ok();
-        let done: u64 = segment
-            .as_deref()
-            .and_then(Option::as_ref)
-            .map_or(0, |attached| attached.control().ranks().iter().map(RankSlot::done).sum());
+        let seen = self.watched.segment.lock().ok();
+        let done = |seen: &Seen| {
+            let ranks = seen.segment.control().ranks();
+            ranks.iter().map(RankSlot::done).fold(seen.resumed, u64::saturating_add)
+        };
+        let done = seen.as_deref().and_then(Option::as_ref).map_or(0, done);
         Progress { done: done.min(total), total }
     }
 
@@ -274,7 +299,11 @@ impl Handle {
     pub fn wait(mut self) -> Result<Finished, Error> {
         let joined = self.thread.take().map(JoinHandle::join);
         match joined {
-            Some(Ok(collected)) => Ok(Finished { collected: collected? }),
+            Some(Ok(collected)) => {
+                let collected = collected?;
+                collected.results.world().release(); // The results are the caller's now.
+                Ok(Finished { collected })
+            }
             Some(Err(_)) | None => {
                 Err(Error::refused("the watching thread panicked: a bug in spmd"))
             }

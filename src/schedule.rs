@@ -132,6 +132,20 @@ impl From<Schedule> for String {
 /// A half-open run of indices.
 pub type Chunk = Range<u64>;
 
+/// Sorts ranges, and joins those that touch or overlap; empty ones are left out.
+pub(crate) fn merged(mut ranges: Vec<Chunk>) -> Vec<Chunk> {
+    ranges.retain(|range| range.start < range.end);
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut merged: Vec<Chunk> = Vec::with_capacity(ranges.len().min(64));
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
 /// One position in a queue; the partition knows which chunk it names.
 ///
 /// Below 2^48, so that it fits a claim word beside who claimed it.
@@ -261,6 +275,49 @@ impl Partition {
             }
         };
         (begin < end).then_some(begin..end)
+    }
+
+    /// Returns all chunks from these tickets of the queues on, one ticket for each queue.
+    ///
+    /// Dealt chunks of ranks that are far apart would be a very long list; then all from the slowest
+    /// rank's on are named, those between them that others have passed included.
+    pub(crate) fn rest(&self, next: &[Ticket]) -> Vec<Chunk> {
+        /// Dealt chunks that are looked at one by one.
+        const MOST: u64 = 1 << 20;
+        match self.rule {
+            Rule::Slices => {
+                (0_u32..).zip(next).filter_map(|(queue, &next)| self.chunk(queue, next)).collect()
+            }
+            Rule::Equal | Rule::Shrinking => {
+                let first = next.first().and_then(|&next| self.chunk(0, next));
+                first.map(|chunk| chunk.start..self.n).into_iter().collect()
+            }
+            Rule::Dealt => {
+                let procs = u64::from(self.procs);
+                let least = next.iter().min().map_or(0, |ticket| ticket.0);
+                let most = next.iter().max().map_or(0, |ticket| ticket.0);
+                let apart = (most - least).checked_mul(procs).is_some_and(|chunks| chunks <= MOST);
+                let common = if apart { most } else { least };
+                let from =
+                    common.saturating_mul(procs).saturating_mul(self.chunk.get()).min(self.n);
+                let mut rest: Vec<Chunk> = (0_u32..)
+                    .zip(next)
+                    .flat_map(|(queue, next)| {
+                        (next.0..common).filter_map(move |at| self.chunk(queue, Ticket(at)))
+                    })
+                    .collect();
+                rest.push(from..self.n);
+                rest
+            }
+        }
+    }
+
+    /// Says whether this is a partition that [`Partition::new`] could have made: for one that was read.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.n <= MAX_SIZE
+            && (1..=4096).contains(&self.procs)
+            && self.chunk.get() <= self.n.max(1)
+            && self.align.get() <= 1 << 16
     }
 
     /// Returns the number of a chunk among all of them, in index order.
@@ -412,6 +469,30 @@ mod tests {
                 at = partition.slice(rank).end;
             }
             prop_assert_eq!(at, n);
+        }
+
+        #[test]
+        fn the_rest_is_all_that_the_tickets_before_do_not_name(
+            schedule in schedules(), n in 0_u64..3000, procs in 1_u32..6,
+            steps in proptest::collection::vec(0_usize..40, 6),
+        ) {
+            let partition = Partition::new(schedule, n, procs, NonZeroU64::MIN, NonZeroU64::MIN);
+            prop_assert!(partition.is_sound());
+            let mut taken = Vec::new();
+            let mut next = Vec::new();
+            for queue in 0..partition.queues() {
+                let mut ticket = partition.first(queue);
+                for _ in 0..steps[queue as usize] {
+                    let Some(chunk) = partition.chunk(queue, ticket) else { break };
+                    taken.push(chunk);
+                    ticket = partition.next(queue, ticket);
+                }
+                next.push(ticket);
+            }
+            let taken: u64 = taken.iter().map(|chunk| chunk.end - chunk.start).sum();
+            let rest = merged(partition.rest(&next));
+            let left: u64 = rest.iter().map(|chunk| chunk.end - chunk.start).sum();
+            prop_assert_eq!(taken + left, n);
         }
 
         #[test]

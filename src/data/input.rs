@@ -76,6 +76,16 @@ impl Input {
         }
     }
 
+    /// Says what the elements are, in a way that another run of the same command finds again.
+    pub(crate) fn lasting(&self) -> String {
+        match &self.source {
+            Source::Index { first } => format!("the integers from {first} on"),
+            Source::File { stamp, .. } => stamp.lasting(),
+            Source::Text(text) => text.lasting(),
+            Source::Values(bytes) => format!("values, blake3:{}", blake3::hash(bytes).to_hex()),
+        }
+    }
+
     /// Returns the indices from 0 to `n`, as elements of the given type.
     pub(crate) fn index(n: u64, dtype: DType) -> Result<Self, Error> {
         Self::range(0, i128::from(n), Some(dtype))

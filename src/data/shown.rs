@@ -36,6 +36,19 @@ pub(crate) fn reason(error: &io::Error) -> String {
     }
 }
 
+/// Writes a number with its digits in groups of three.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Escapes control characters and bytes that are not UTF-8, so that a message stays one line and
 /// a file name cannot drive the terminal.
 fn escaped(bytes: &[u8]) -> String {

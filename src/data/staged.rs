@@ -31,8 +31,21 @@ pub(crate) struct StagedFile {
     file: File,
     dir: File,
     name: CString,
+    /// What messages call it, `output` as a rule.
+    noun: &'static str,
     shown: String,
     standing: Standing,
+}
+
+/// A file that has its name.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    /// Open to read and write.
+    pub(crate) file: File,
+    /// Where it is.
+    pub(crate) dir: File,
+    /// What it is called there.
+    pub(crate) name: CString,
 }
 
 /// What a staged file is called while it is written.
@@ -51,22 +64,31 @@ impl StagedFile {
     ///
     /// To be called before anything runs: everything that can be refused is refused here.
     pub(crate) fn create(target: &Path, len: Option<u64>) -> Result<Self, Error> {
+        Self::create_as("output", target, len)
+    }
+
+    /// As [`StagedFile::create`], for a file that messages call a `noun`.
+    pub(crate) fn create_as(
+        noun: &'static str,
+        target: &Path,
+        len: Option<u64>,
+    ) -> Result<Self, Error> {
         let shown = shown::path(target);
-        let Destination { parent, name, replaced } = Destination::find(target)?;
+        let Destination { parent, name, replaced } = Destination::find(noun, target)?;
         let dir = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_DIRECTORY)
             .open(&parent)
-            .map_err(|error| not_creatable(&shown, &parent, &error))?;
+            .map_err(|error| not_creatable(noun, &shown, &parent, &error))?;
         let (file, standing) =
-            open(&parent, &name).map_err(|error| not_creatable(&shown, &parent, &error))?;
+            open(&parent, &name).map_err(|error| not_creatable(noun, &shown, &parent, &error))?;
         let name = CString::new(name.into_vec())
-            .map_err(|_| Error::rejected(format!("output `{shown}` has a NUL in its name")))?;
-        let staged = Self { file, dir, name, shown, standing };
+            .map_err(|_| Error::rejected(format!("{noun} `{shown}` has a NUL in its name")))?;
+        let staged = Self { file, dir, name, noun, shown, standing };
         if let Some(permissions) = replaced {
             staged.file.set_permissions(permissions).map_err(|error| {
                 let (shown, why) = (&staged.shown, shown::reason(&error));
-                Error::refused(format!("cannot keep the mode of output `{shown}`: {why}"))
+                Error::refused(format!("cannot keep the mode of {noun} `{shown}`: {why}"))
             })?;
         }
         if let Some(len) = len {
@@ -84,9 +106,29 @@ impl StagedFile {
     pub(crate) fn publish(mut self) -> Result<(), Error> {
         let result = self.settle();
         result.map_err(|(what, error)| {
-            let (shown, why) = (&self.shown, shown::reason(&error));
-            Error::failed(format!("cannot write output `{shown}`: {what}: {why}"))
+            let (noun, shown, why) = (self.noun, &self.shown, shown::reason(&error));
+            Error::failed(format!("cannot write {noun} `{shown}`: {what}: {why}"))
         })
+    }
+
+    /// Makes the file durable, then visible under its name; `None` if that name is taken by now.
+    pub(crate) fn publish_new(self) -> Result<Option<Placed>, Error> {
+        let cannot = |what: &str, error: &io::Error| {
+            let (noun, shown, why) = (self.noun, &self.shown, shown::reason(error));
+            Error::refused(format!("cannot create {noun} `{shown}`: {what}: {why}"))
+        };
+        let (fd, dir) = (self.file.as_fd(), self.dir.as_fd());
+        self.file.sync_all().map_err(|error| cannot("fsync", &error))?;
+        // A hidden name, where the file has one, goes when this is dropped.
+        match link::link_descriptor(fd, dir, &self.name) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            Err(error) => return Err(cannot("link", &error)),
+        }
+        let _ = self.dir.sync_all(); // Some file systems have no such thing for directories.
+        let copied = |file: &File| file.try_clone().map_err(|error| cannot("dup", &error));
+        let (file, dir) = (copied(&self.file)?, copied(&self.dir)?);
+        Ok(Some(Placed { file, dir, name: self.name.clone() }))
     }
 
     fn settle(&mut self) -> Result<(), (&'static str, io::Error)> {
@@ -135,15 +177,15 @@ impl StagedFile {
 
     fn reserve(&self, len: u64) -> Result<(), Error> {
         let fd = self.file.as_fd();
-        let shown = &self.shown;
+        let (noun, shown) = (self.noun, &self.shown);
         let free = link::free(fd).ok();
         let full = || {
             let found = free.map_or_else(String::new, |free| {
                 format!("; {} bytes are free on its file system", free.available)
             });
             Error::refused(
-                Explained::new(format!("output `{shown}` needs {len} bytes{found}"))
-                    .hint("free some space, or choose an output on another file system"),
+                Explained::new(format!("{noun} `{shown}` needs {len} bytes{found}"))
+                    .hint(format!("free some space, or name a {noun} on another file system")),
             )
         };
         // Asked first: a reservation that cannot succeed would fill the disk before it fails.
@@ -154,7 +196,7 @@ impl StagedFile {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => full(),
             _ => {
                 let why = shown::reason(&error);
-                Error::refused(format!("cannot reserve {len} bytes for output `{shown}`: {why}"))
+                Error::refused(format!("cannot reserve {len} bytes for {noun} `{shown}`: {why}"))
             }
         })
     }
@@ -178,9 +220,9 @@ struct Destination {
 }
 
 impl Destination {
-    fn find(target: &Path) -> Result<Self, Error> {
+    fn find(noun: &str, target: &Path) -> Result<Self, Error> {
         let shown = shown::path(target);
-        let bad = |what: String| Error::rejected(format!("output `{shown}` {what}"));
+        let bad = |what: String| Error::rejected(format!("{noun} `{shown}` {what}"));
         let mut path = target.to_path_buf();
         for _ in 0..=MAX_LINKS {
             // `Path` forgets a final slash, the system does not.
@@ -217,7 +259,7 @@ impl Destination {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Ok(Self { parent, name, replaced: None });
                 }
-                Err(error) => return Err(not_creatable(&shown, &parent, &error)),
+                Err(error) => return Err(not_creatable(noun, &shown, &parent, &error)),
             }
         }
         Err(bad(format!("is behind more than {MAX_LINKS} symbolic links")))
@@ -307,18 +349,18 @@ pub(crate) fn is_hidden(name: &OsStr) -> bool {
         && random.iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn not_creatable(shown: &str, parent: &Path, error: &io::Error) -> Error {
+fn not_creatable(noun: &str, shown: &str, parent: &Path, error: &io::Error) -> Error {
     let (dir, why) = (shown::path(parent), shown::reason(error));
     let what = match error.kind() {
         // Some directories, such as those of /proc, are there and still have no room for a file.
         io::ErrorKind::NotFound if !parent.exists() => {
-            Explained::new(format!("cannot create output `{shown}`: no directory `{dir}`"))
+            Explained::new(format!("cannot create {noun} `{shown}`: no directory `{dir}`"))
                 .hint(format!("mkdir -p '{dir}'"))
         }
         io::ErrorKind::NotADirectory => {
-            format!("cannot create output `{shown}`: `{dir}` is not a directory").into()
+            format!("cannot create {noun} `{shown}`: `{dir}` is not a directory").into()
         }
-        _ => format!("cannot create output `{shown}` in `{dir}`: {why}").into(),
+        _ => format!("cannot create {noun} `{shown}` in `{dir}`: {why}").into(),
     };
     match error.kind() {
         io::ErrorKind::NotFound
@@ -508,7 +550,14 @@ mod tests {
         let make = || {
             let (file, standing) = open_hidden(folder.root(), OsStr::new("out")).unwrap();
             let dir = File::open(folder.root()).unwrap();
-            StagedFile { file, dir, name: c"out".into(), shown: "out".to_owned(), standing }
+            StagedFile {
+                file,
+                dir,
+                name: c"out".into(),
+                noun: "output",
+                shown: "out".to_owned(),
+                standing,
+            }
         };
         let staged = make();
         let names = folder.names();
@@ -571,6 +620,18 @@ mod tests {
         ] {
             assert!(!is_hidden(OsStr::new(name)), "{name}");
         }
+    }
+
+    #[test]
+    fn a_new_name_is_taken_once() {
+        let folder = Folder::new();
+        let target = folder.path("out");
+        let make = || StagedFile::create_as("checkpoint", &target, Some(10)).unwrap();
+        let (first, second) = (make(), make());
+        let placed = first.publish_new().unwrap().unwrap();
+        assert_eq!(placed.name.as_c_str(), c"out");
+        assert!(second.publish_new().unwrap().is_none());
+        assert_eq!(folder.names(), ["out"]);
     }
 
     #[test]

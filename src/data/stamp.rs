@@ -25,6 +25,13 @@ impl Stamp {
         })
     }
 
+    /// Says which state of which file this is, the same after a restart of the machine: without the
+    /// number of its device, which may be another one then.
+    pub(crate) fn lasting(&self) -> String {
+        let Self { ino, size, mtime: (seconds, nanoseconds), .. } = self;
+        format!("a file of {size} bytes, inode {ino}, written at {seconds}.{nanoseconds:09}")
+    }
+
     /// Returns the length of the file in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size

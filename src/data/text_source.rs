@@ -50,6 +50,14 @@ impl TextSource {
         Ok(source)
     }
 
+    /// Says which text this is, in a way that another run of the same command finds again.
+    pub(crate) fn lasting(&self) -> String {
+        match &self.body {
+            Body::File { stamp, .. } => stamp.lasting(),
+            Body::Bytes(bytes) => format!("a text, blake3:{}", blake3::hash(bytes).to_hex()),
+        }
+    }
+
     /// Returns the shape of the numbers: a line if they are one row or one column.
     pub(crate) fn shape(&self) -> Result<Shape, Error> {
         let Scan { rows, cols, count, .. } = self.scan;

@@ -4,8 +4,12 @@ use crate::shm::Segment;
 
 /// Told by the thread that watches the ranks, between two looks: it should not take long.
 pub(crate) trait Audience {
-    /// The ranks use this segment from now on; after a restart it is another one.
-    fn began(&mut self, segment: &Segment);
+    /// The ranks use this segment from now on; after a restart it is another one. So many indices
+    /// were finished before.
+    fn began(&mut self, segment: &Segment, resumed: u64);
+
+    /// Something is worth knowing, and nothing is wrong.
+    fn note(&mut self, text: &str);
 
     /// Something happened that the user should know at once. It is in the run's warnings, too.
     fn warn(&mut self, text: &str);

@@ -1,13 +1,16 @@
 //! What is done once every rank has left: audit, verification, output; and what the run was like.
 
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 
+use super::checkpoint;
 use super::history::History;
+use super::names;
 use super::orders::Orders;
 use super::results::Results;
 use super::verify::{verify, with_arrays};
 use super::world::World;
-use crate::data::{OutputSpec, Source, StagedFile, Stamp};
+use crate::data::{OutputSpec, Source, StagedFile, Stamp, npy_header};
 use crate::error::{Error, Explained};
 use crate::host::clock;
 use crate::plan;
@@ -98,17 +101,27 @@ pub(super) fn collect(
     orders: &Orders,
 ) -> Result<Collected, Error> {
     let window = world.result_window()?;
-    let mut results = Results::new(world, window);
-    offended(&results)?;
-    audit(results.world())?;
+    let results = Results::new(world, window);
+    // What is refused or wrong now would be again: a checkpoint of it is of no use.
+    let useless = |error: Error| {
+        if matches!(error, Error::Wrong(_) | Error::Rejected(_)) {
+            results.world().release();
+        }
+        error
+    };
+    offended(&results).map_err(useless)?;
+    audit(results.world()).map_err(useless)?;
     let finishing = clock::now_ns();
-    verify(&results, orders)?;
+    verify(&results, orders).map_err(useless)?;
     input_unchanged(results.world())?;
     orders.check()?;
+    let mut results = results;
     if let Some(staged) = results.world_mut().staged.take() {
         write_text(&results, &staged, orders)?;
+        copy_out(results.world(), staged.file(), orders)?;
         orders.check()?;
         staged.publish()?;
+        results.world().release();
     }
     let done = clock::now_ns();
     never_struck(results.world(), &mut history);
@@ -134,12 +147,12 @@ fn offended(results: &Results) -> Result<(), Error> {
 
 /// Checks that every index was computed, by the words that decided who computes what.
 fn audit(world: &World) -> Result<(), Error> {
-    let partition = &world.plan.job.partition;
+    let job = &world.plan.job;
     let control = world.segment.control();
     let wrong =
         |what: String| Error::Wrong(Explained::new(format!("the internal audit failed: {what}")));
-    control.claims().audit(partition).map_err(|incomplete| {
-        let span = |chunk: &crate::schedule::Chunk| format!("{}..{}", chunk.start, chunk.end);
+    control.claims().audit(&job.partition).map_err(|incomplete| {
+        let span = |chunk: &crate::schedule::Chunk| names::indices(job, chunk);
         wrong(match incomplete {
             Incomplete::Unclaimed { next } => {
                 format!("indices from chunk {} on were never claimed", span(&next))
@@ -196,7 +209,7 @@ fn write_text(results: &Results, staged: &StagedFile, orders: &Orders) -> Result
     let written = match &results.world().plan.options.output {
         Some(OutputSpec::Csv(_)) => results.write_csv(&mut out),
         Some(OutputSpec::Txt(_)) => results.write_lines(&mut out),
-        // The ranks have written these into the file themselves.
+        // The ranks have written these into the file themselves, or into the checkpoint.
         Some(OutputSpec::Npy(_) | OutputSpec::Bin(_) | OutputSpec::Stdout) | None => Ok(()),
     };
     let written = written.and_then(|()| out.flush());
@@ -210,6 +223,36 @@ fn write_text(results: &Results, staged: &StagedFile, orders: &Orders) -> Result
                 .hint("the old output, if there was one, is untouched"),
         )
     })
+}
+
+/// Copies results into an output file that is to hold their bytes, from the checkpoint that does.
+fn copy_out(world: &World, mut to: &File, orders: &Orders) -> Result<(), Error> {
+    /// Between two looks at the orders. The system copies, or shares the blocks where it can.
+    const STEP: u64 = 64 << 20;
+    let Some(checkpoint) = &world.checkpoint else { return Ok(()) };
+    let header = match &world.plan.options.output {
+        Some(OutputSpec::Npy(_)) => {
+            npy_header(world.plan.job.dtype, &world.plan.shape).len() as u64
+        }
+        Some(OutputSpec::Bin(_)) => 0,
+        Some(OutputSpec::Csv(_) | OutputSpec::Txt(_) | OutputSpec::Stdout) | None => return Ok(()),
+    };
+    let cannot = |error: io::Error| {
+        Error::failed(format!("cannot copy the results into the output: {error}"))
+    };
+    let mut from = checkpoint.file();
+    from.seek(SeekFrom::Start(checkpoint::RESULT)).map_err(cannot)?;
+    to.seek(SeekFrom::Start(header)).map_err(cannot)?;
+    let mut left = world.plan.result_bytes();
+    while left > 0 {
+        orders.check()?;
+        let step = left.min(STEP);
+        if io::copy(&mut from.take(step), &mut to).map_err(cannot)? != step {
+            return Err(cannot(io::ErrorKind::UnexpectedEof.into()));
+        }
+        left -= step;
+    }
+    Ok(())
 }
 
 /// A writer that ends when the run is ordered to stop.

@@ -36,6 +36,7 @@ pub(super) struct Death {
     stage: Stage,
     /// Whether all of the run's work was done by then.
     over: bool,
+    /// In positions of what was left when the run began.
     chunk: Option<Chunk>,
     /// The barrier's. If it was in a chunk, the pass of that: it had not arrived, so this cannot move.
     epoch: u32,
@@ -110,7 +111,7 @@ impl Death {
     }
 
     /// Says whether memory may be damaged.
-    fn may_have_damaged(&self) -> bool {
+    pub(super) fn may_have_damaged(&self) -> bool {
         let signal = match (self.how, self.crash) {
             (How::Ended(Ended::Killed(signal)), _) => signal,
             (How::Ended(Ended::Unknown), Some(crash)) => crash.signal,
@@ -231,7 +232,7 @@ impl Ledger {
         self.restarts += 1;
         let care = match (death.index, &death.chunk) {
             (Some(index), _) if keep => Some((index..index + 1, Care::Omit)),
-            (_, Some(chunk)) => Some((chunk.clone(), Care::Single)),
+            (_, Some(chunk)) => Some((world.plan.job.left.hull(chunk), Care::Single)),
             (_, None) => None,
         };
         // What was done is counted from zero again, and so is what came of it.
@@ -266,7 +267,8 @@ impl Ledger {
             let told = format!("{told}; the chunk is run again");
             return Verdict::Recover { care: None, told };
         }
-        let single = Some((chunk.clone(), Care::Single));
+        // In indices. What lies between the pieces of a chunk is run with care, too, if it is run.
+        let single = Some((world.plan.job.left.hull(chunk), Care::Single));
         match death.index {
             None if attempts == retries || keep => {
                 let told = format!("{told}; the chunk is run again, index by index");

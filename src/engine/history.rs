@@ -1,6 +1,16 @@
 //! What happened in a run beside its work: for its report, its record, and its exit code.
 
-use crate::schedule::Chunk;
+use crate::schedule::{Chunk, merged};
+
+/// Whether what lies in memory can be relied on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// Nothing is known against it.
+    #[default]
+    Sound,
+    /// The death that ended the run may have damaged it.
+    Suspect,
+}
 
 /// What happened.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +21,7 @@ pub(crate) struct History {
     pub(crate) recovered: u32,
     /// How often all of it was begun again, after a fault that may have damaged memory.
     pub(crate) restarts: u32,
+    pub(super) memory: Memory,
     /// Indices that have no result, in ascending order.
     pub(crate) missing: Vec<Chunk>,
 }
@@ -19,15 +30,7 @@ impl History {
     /// Adds to what is missing.
     pub(super) fn miss(&mut self, range: Chunk) {
         self.missing.push(range);
-        self.missing.sort_by_key(|range| range.start);
-        let mut merged: Vec<Chunk> = Vec::with_capacity(self.missing.len());
-        for range in self.missing.drain(..) {
-            match merged.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => merged.push(range),
-            }
-        }
-        self.missing = merged;
+        self.missing = merged(std::mem::take(&mut self.missing));
     }
 
     /// Says which indices are missing, in words; `None` if none is.

@@ -1,7 +1,7 @@
 //! Runs a plan: builds the world, starts its ranks, watches them, and collects what they made.
 //!
 //! ```text
-//! World::build       staged output, segment, input array      nothing runs yet; all refusals
+//! World::build       checkpoint, staged output, segment, input      nothing runs yet; all refusals
 //! Ranks::start       one process a rank                       from the thread that watches them
 //! Supervisor::watch  pidfds, pulse, cancellation, deadline    takes no lock, waits at no barrier
 //!   deaths           what a death means                       from facts alone
@@ -9,6 +9,7 @@
 //! ```
 
 mod audience;
+mod checkpoint;
 mod collect;
 mod deaths;
 mod history;
@@ -28,7 +29,9 @@ pub(crate) use orders::{Cause, Orders};
 pub(crate) use results::Results;
 pub(crate) use world::World;
 
+use self::checkpoint::{Checkpoint, Keeper};
 use self::deaths::Ledger;
+use self::history::Memory;
 use self::pulse::Pulse;
 use self::ranks::Ranks;
 use self::supervisor::{Ended, Supervisor};
@@ -46,29 +49,29 @@ impl World {
         let mut world = self;
         let mut history = History::default();
         let mut ledger = Ledger::new(world.plan.procs());
+        if let Some(text) = world.checkpoint.as_ref().and_then(Checkpoint::found) {
+            audience.note(&text);
+        }
         loop {
             orders.check()?;
-            audience.began(&world.segment);
-            let ranks = Ranks::start(&world)?;
-            let spawned = clock::now_ns();
-            let mut supervisor = Supervisor {
-                world: &world,
-                ranks,
-                orders,
-                ledger: &mut ledger,
-                history: &mut history,
-                audience,
-                pulse: Pulse::new(&world),
-                oom: None,
-                overtime: Vec::new(),
+            audience.began(&world.segment, world.resumed());
+            let keeper = world.arm()?;
+            let watched = world.watch(orders, &mut ledger, &mut history, audience);
+            if let (Some(checkpoint), Some(keeper)) = (&world.checkpoint, &keeper)
+                && let Some(text) = checkpoint.fault(keeper)
+            {
+                audience.warn(&text);
+                history.warnings.push(text);
+            }
+            let Watched { ended, pids, spawned } = match watched {
+                Ok(watched) => watched,
+                Err(error) => return Err(world.kept(keeper, history.memory, error, orders)),
             };
-            let ended = supervisor.watch().map_err(|error| collect::traced(&world, error))?;
-            let pids = supervisor.ranks.pids();
-            drop(supervisor);
+            drop(keeper);
             match ended {
                 Ended::Complete => {
                     let told = history.warnings.len();
-                    let collected = collect::collect(world, &pids, spawned, history, orders)?;
+                    let collected = world.collect(&pids, spawned, history, orders)?;
                     collected.history.warnings[told..].iter().for_each(|text| audience.warn(text));
                     return Ok(collected);
                 }
@@ -81,4 +84,70 @@ impl World {
             }
         }
     }
+
+    /// Starts the ranks, and watches them until all have ended.
+    fn watch(
+        &self,
+        orders: &Orders,
+        ledger: &mut Ledger,
+        history: &mut History,
+        audience: &mut dyn Audience,
+    ) -> Result<Watched, Error> {
+        let ranks = Ranks::start(self)?;
+        let spawned = clock::now_ns();
+        let mut supervisor = Supervisor {
+            world: self,
+            ranks,
+            orders,
+            ledger,
+            history,
+            audience,
+            pulse: Pulse::new(self),
+            oom: None,
+            overtime: Vec::new(),
+        };
+        let ended = supervisor.watch().map_err(|error| collect::traced(self, error))?;
+        Ok(Watched { ended, pids: supervisor.ranks.pids(), spawned })
+    }
+
+    /// Lets the checkpoint, if there is one, follow what the ranks finish.
+    fn arm(&mut self) -> Result<Option<Keeper>, Error> {
+        let partition = self.plan.job.partition;
+        self.checkpoint.as_mut().map(|checkpoint| checkpoint.arm(&partition)).transpose()
+    }
+
+    /// Sees to the checkpoint of a run that ends early, and says in its error what that holds.
+    fn kept(self, keeper: Option<Keeper>, memory: Memory, error: Error, orders: &Orders) -> Error {
+        match (self.checkpoint, keeper, memory) {
+            (Some(checkpoint), Some(keeper), Memory::Sound) => {
+                checkpoint.keep(keeper, error, orders)
+            }
+            (Some(checkpoint), _, Memory::Suspect) => checkpoint.discard(error),
+            _ => error,
+        }
+    }
+
+    /// Finishes a run whose ranks have all left.
+    fn collect(
+        self,
+        pids: &[i32],
+        spawned: u64,
+        history: History,
+        orders: &Orders,
+    ) -> Result<Collected, Error> {
+        let kept = self.checkpoint.as_ref().map(|checkpoint| checkpoint.shown().to_owned());
+        collect::collect(self, pids, spawned, history, orders).map_err(|error| match kept {
+            Some(shown) if !matches!(error, Error::Wrong(_) | Error::Rejected(_)) => {
+                Checkpoint::keep_complete(&shown, error)
+            }
+            _ => error,
+        })
+    }
+}
+
+/// What watching one world has come to.
+struct Watched {
+    ended: Ended,
+    pids: Vec<i32>,
+    spawned: u64,
 }

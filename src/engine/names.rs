@@ -5,8 +5,19 @@ use crate::schedule::Chunk;
 
 /// Returns what a chunk is called: its number and its indices.
 pub(super) fn chunk(job: &Job, chunk: &Chunk) -> String {
-    let number = job.partition.number(chunk);
-    format!("chunk {number} (indices {}..{})", chunk.start, chunk.end)
+    format!("chunk {} (indices {})", job.partition.number(chunk), indices(job, chunk))
+}
+
+/// Returns the indices of a chunk: one range, unless it is a chunk of what an earlier run left.
+pub(super) fn indices(job: &Job, chunk: &Chunk) -> String {
+    const SHOWN: usize = 4;
+    let name = |piece: Chunk| format!("{}..{}", piece.start, piece.end);
+    let mut names: Vec<String> = job.left.pieces(chunk).take(SHOWN).map(name).collect();
+    let more = job.left.pieces(chunk).count() - names.len();
+    if more > 0 {
+        names.push(format!("{more} more ranges"));
+    }
+    names.join(", ")
 }
 
 /// Returns what `kill -l` calls a signal, with its prefix.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::audience::Audience;
 use super::deaths::{Death, How, Ledger, Verdict, finished, never_began};
-use super::history::History;
+use super::history::{History, Memory};
 use super::orders::Orders;
 use super::pulse::{Finding, Pulse};
 use super::ranks::{Follow, Ranks};
@@ -129,6 +129,7 @@ impl Supervisor<'_, '_> {
             let total = plan.size().saturating_mul(plan.job.passes());
             let ranks = self.world.segment.control().ranks();
             let done: u64 = ranks.iter().map(RankSlot::done).sum();
+            let done = done.saturating_add(self.world.resumed());
             self.audience.progress(done.min(total), total);
         }
         let late = self.late();
@@ -206,7 +207,12 @@ impl Supervisor<'_, '_> {
         let oom = self.oom.as_mut().and_then(OomKills::more);
         let verdict = self.ledger.judge(self.world, &death, oom.as_deref());
         match verdict {
-            Verdict::Fail(error) => Err(Failure::Error(error)),
+            Verdict::Fail(error) => {
+                if death.may_have_damaged() {
+                    self.history.memory = Memory::Suspect;
+                }
+                Err(Failure::Error(error))
+            }
             Verdict::Restart { care, told } => {
                 // An input that shrank under its mapping is told as that, and no restart helps it.
                 super::collect::input_unchanged(self.world).map_err(Failure::Error)?;

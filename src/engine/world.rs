@@ -1,8 +1,10 @@
 //! Everything a run needs, made before its first process: the staged output, the segment, the input.
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
+use super::checkpoint::{self, Checkpoint};
 use crate::data::{OutputSpec, Source, StagedFile, npy_header};
 use crate::error::Error;
 use crate::host::clock;
@@ -20,6 +22,8 @@ pub(crate) struct World {
     pub(crate) segment: Segment,
     /// The output file, unless results go to stdout.
     pub(super) staged: Option<StagedFile>,
+    /// Where results and claim words lie, if they are to outlive the run.
+    pub(super) checkpoint: Option<Checkpoint>,
     /// When the run began, by the clock all ranks share.
     pub(super) began: u64,
 }
@@ -28,30 +32,49 @@ impl World {
     /// Builds the world of a plan. Nothing has been started if this fails, and nothing is left.
     pub(crate) fn build(plan: Plan) -> Result<Self, Error> {
         let began = clock::now_ns();
+        let path = plan.options.checkpoint.as_ref();
+        let checkpoint = path.map(|path| Checkpoint::open(&path.0, &plan)).transpose()?;
+        Self::around(plan, checkpoint, began)
+    }
+
+    /// Builds the world of a plan around the checkpoint that it goes on from, if it keeps one.
+    fn around(mut plan: Plan, checkpoint: Option<Checkpoint>, began: u64) -> Result<Self, Error> {
+        let words = match &checkpoint {
+            None => None,
+            Some(checkpoint) => {
+                let left = checkpoint.left().clone();
+                plan.resume(left, checkpoint::RESULT, checkpoint::WORDS);
+                Some(checkpoint.begin(&plan.job.partition)?)
+            }
+        };
         let staged = stage(&plan)?;
         let job = serde_json::to_vec(&plan.job)
             .map_err(|e| Error::refused(format!("the job cannot be described: {e}")))?;
         let layout = plan.layout(job.len() as u64)?;
-        let segment = Segment::create(layout, plan.backing, &job, &plan.placement.pins)?;
+        let segment = Segment::create(layout, plan.backing, &job, &plan.placement.pins, words)?;
         if matches!(plan.job.input, InputAt::Segment) {
             segment.reserve_source()?;
             fill(&plan, segment.source())?;
         }
         segment.reserve_unless_ranks_can()?;
         segment.publish();
-        Ok(Self { plan, segment, staged, began })
+        Ok(Self { plan, segment, staged, checkpoint, began })
     }
 
     /// Throws away what was computed, and builds the world of the same plan once more.
     ///
-    /// What is remembered is what to be careful with, and which injected faults have struck.
+    /// What is remembered is what to be careful with, and which injected faults have struck. What a
+    /// checkpoint had is thrown away, too: whatever may have damaged memory could reach it.
     pub(super) fn again(self, care: Option<(Chunk, Care)>) -> Result<Self, Error> {
         let control = self.segment.control();
         let strikes = control.header().strikes_of_all();
         let known: Vec<(Chunk, Care)> = control.exceptions().iter().collect();
-        let Self { plan, segment, staged, began } = self;
+        let Self { plan, segment, staged, mut checkpoint, began } = self;
         drop((segment, staged)); // Their room may be needed.
-        let world = Self { began, ..Self::build(plan)? };
+        if let Some(checkpoint) = &mut checkpoint {
+            checkpoint.forget()?;
+        }
+        let world = Self::around(plan, checkpoint, began)?;
         let control = world.segment.control();
         control.header().set_strikes(strikes);
         for (range, care) in known.into_iter().chain(care) {
@@ -61,6 +84,24 @@ impl World {
             }
         }
         Ok(world)
+    }
+
+    /// Returns how many indices an earlier run had finished.
+    pub(crate) fn resumed(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, Checkpoint::resumed)
+    }
+
+    /// Lets go of the checkpoint: the results are where they were to go.
+    pub(crate) fn release(&self) {
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint.remove();
+        }
+    }
+
+    /// Returns the file that holds the results, if the segment does not.
+    fn result_file(&self) -> Option<&File> {
+        let staged = self.staged.as_ref().map(StagedFile::file);
+        self.checkpoint.as_ref().map(Checkpoint::file).or(staged)
     }
 
     /// Says whether the last barrier has opened: then no rank has anything left to do.
@@ -82,24 +123,25 @@ impl World {
             Source::File { file, .. } => file.as_fd(),
             Source::Index { .. } | Source::Text(_) | Source::Values(_) => segment,
         };
-        let result = match (&self.staged, self.plan.job.result) {
-            (Some(staged), ResultAt::File { .. }) => staged.file().as_fd(),
+        let result = match (self.result_file(), self.plan.job.result) {
+            (Some(file), ResultAt::File { .. }) => file.as_fd(),
             _ => segment,
         };
         [segment, input, result]
     }
 
-    /// Maps the result array for reading: the output file's, where that holds it.
+    /// Maps the result array for reading, where a file holds it.
     pub(super) fn result_window(&self) -> Result<Option<Window>, Error> {
-        let (Some(staged), ResultAt::File { offset }) = (&self.staged, self.plan.job.result) else {
+        let (Some(file), ResultAt::File { offset }) = (self.result_file(), self.plan.job.result)
+        else {
             return Ok(None);
         };
         let span = usize::try_from(offset).ok().zip(usize::try_from(self.plan.result_bytes()).ok());
         let (offset, bytes) =
             span.ok_or_else(|| Error::refused("the result is larger than an address space"))?;
-        Window::new(staged.file().as_fd(), offset, bytes, Access::Read)
+        Window::new(file.as_fd(), offset, bytes, Access::Read)
             .map(Some)
-            .map_err(|e| Error::failed(format!("cannot map the output: {e}")))
+            .map_err(|e| Error::failed(format!("cannot map the results: {e}")))
     }
 }
 

@@ -52,6 +52,11 @@ impl Window {
         Ok(Self { map: Some(map) })
     }
 
+    /// Returns how many bytes it shows.
+    pub(crate) fn len(&self) -> usize {
+        self.map.as_ref().map_or(0, MmapRaw::len)
+    }
+
     /// Returns a window onto nothing.
     pub(crate) fn none() -> Self {
         Self { map: None }

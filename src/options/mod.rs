@@ -11,7 +11,9 @@ use std::num::NonZeroU32;
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
-pub use self::values::{Bind, Count, KeyValue, Map, OnDeath, OnError, Procs, Span, Verify, Wait};
+pub use self::values::{
+    Bind, Count, FilePath, KeyValue, Map, OnDeath, OnError, Procs, Span, Verify, Wait,
+};
 use crate::data::{DType, InputSpec, OutputSpec, Overflow};
 use crate::error::Error;
 use crate::host::affinity::CpuSet;
@@ -149,6 +151,12 @@ pub struct RunOptions {
     /// What an index that cannot be computed does: fail, keep (complete and write the rest)
     #[arg(long, value_name = "WHAT", env = "SPMD_ON_ERROR", help_heading = "Policy")]
     pub on_error: Option<OnError>,
+    /// Keep finished chunks in FILE until the run is complete; the same command goes on from there
+    #[arg(
+        long, value_name = "FILE", env = "SPMD_CHECKPOINT", help_heading = "Policy",
+        value_parser = OsStringValueParser::new().try_map(|text| FilePath::from_os(&text))
+    )]
+    pub checkpoint: Option<FilePath>,
     /// Let a rank fail on purpose: kill:rank=2,chunk=5; also stop segv abort panic hang exit
     #[arg(
         long = "inject",
@@ -217,6 +225,7 @@ impl RunOptions {
             retries,
             on_death,
             on_error,
+            checkpoint,
             inject,
             strict,
             verify,
@@ -247,6 +256,7 @@ impl RunOptions {
             retries: retries.or(lower.retries),
             on_death: on_death.or(lower.on_death),
             on_error: on_error.or(lower.on_error),
+            checkpoint: checkpoint.or(lower.checkpoint),
             inject: if inject.is_empty() { lower.inject } else { inject },
             strict: strict.or(lower.strict),
             verify: verify.or(lower.verify),
@@ -289,6 +299,7 @@ mod tests {
             "cpus",
             "timeout",
             "chunk-timeout",
+            "checkpoint",
             "param",
             "inject",
         ];

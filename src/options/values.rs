@@ -1,7 +1,9 @@
 //! The values of options: one type each, read alike from a flag, a variable and a file.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -165,6 +167,40 @@ impl fmt::Display for Span {
 }
 
 text_in_files!(Span);
+
+/// A path as typed. Serialized as text; what is not UTF-8 in it is lost there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FilePath(pub PathBuf);
+
+impl FilePath {
+    /// Reads what was typed, which may be anything but nothing.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] if it is empty.
+    pub fn from_os(text: &OsStr) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Err(Error::rejected("an empty path names no file"));
+        }
+        Ok(Self(PathBuf::from(text)))
+    }
+}
+
+impl FromStr for FilePath {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::from_os(OsStr::new(text))
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.display())
+    }
+}
+
+text_in_files!(FilePath);
 
 /// `KEY=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

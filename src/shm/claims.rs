@@ -45,7 +45,7 @@
 
 use super::point::{Point, Probe};
 use super::sync::{Acquire, AtomicU64, Relaxed, Release, fence};
-use crate::schedule::{Chunk, Partition, Ticket};
+use crate::schedule::{Chunk, Partition, Ticket, merged};
 
 const SLOT_BITS: u32 = 64 - Ticket::BITS;
 const NO_SLOT: u64 = (1 << SLOT_BITS) - 1;
@@ -370,6 +370,47 @@ impl<'a> Claims<'a> {
         Ok(())
     }
 
+    /// Returns what is not surely finished, sorted and merged; `None` if a word names a chunk that the
+    /// partition does not have, which words that were read from a file may.
+    ///
+    /// True at any time, also of words whose ranks were killed all at once, because a rank leaves a
+    /// prefix of its stores. Tails are read before slots. Take a chunk that this does not return: its
+    /// ticket is not after the tail that was read, so its claim came before (the lock orders the claims
+    /// of a queue, and the tail's Acquire shows them). From its claim on its slot says RUN, or ORPHAN, until
+    /// the commit; a claim that stopped half-way is the tail's own, or was repaired before the tail
+    /// moved on. It was not found RUN or ORPHAN, so its slot had been committed: it says DONE, or is
+    /// another chunk's, whose claimer had read that DONE (Acquire). Either way the results are seen. Read
+    /// the other way round, a chunk could be claimed in a slot that was passed, and be covered by the
+    /// tail. A chunk that commits while this reads, or is claimed, may be returned: that is safe.
+    pub(crate) fn remaining(&self, partition: &Partition) -> Option<Vec<Chunk>> {
+        let mut chunks = Vec::new();
+        let mut next = Vec::with_capacity(self.tails.len());
+        for (queue, tail) in (0_u32..).zip(self.tails) {
+            // Acquire, pairs with Release in `claim` [tail].
+            let last = tail.word.load(Acquire);
+            if last & NO_SLOT == NO_SLOT {
+                next.push(partition.first(queue));
+                continue;
+            }
+            let ticket = Ticket::from_raw(last >> SLOT_BITS);
+            let chunk = partition.chunk(queue, ticket)?;
+            let slot = self.slots.get(usize::try_from(last & NO_SLOT).ok()?)?;
+            let word = slot.lease.load(Acquire); // Pairs with Release in `commit` [lease].
+            if ticket_of(word) != ticket || LeaseState::of(word) != LeaseState::Done {
+                chunks.push(chunk); // Half-way, or running, or finished just now and its slot reused.
+            }
+            next.push(partition.next(queue, ticket));
+        }
+        for (number, slot) in self.slots.iter().enumerate() {
+            let word = slot.lease.load(Acquire); // Pairs with Release in `commit` [lease].
+            if LeaseState::of(word).taken() {
+                chunks.push(self.chunk_of(partition, number, word)?);
+            }
+        }
+        chunks.extend(partition.rest(&next));
+        Some(merged(chunks))
+    }
+
     fn chunk_of(&self, partition: &Partition, slot: usize, word: u64) -> Option<Chunk> {
         let queue = if self.tails.len() == 1 { 0 } else { u32::try_from(slot).ok()? };
         partition.chunk(queue, ticket_of(word))
@@ -611,6 +652,69 @@ mod tests {
     }
 
     #[test]
+    fn what_remains_is_what_was_not_committed() {
+        for schedule in ["static", "static,2", "dynamic,3", "guided,2"] {
+            for procs in [1_u32, 2, 3] {
+                let partition = partition(schedule, 25, procs);
+                let (tails, slots) = words(&partition, procs);
+                let claims = Claims::new(&tails, &slots);
+                let mut left: Vec<u64> = (0..25).collect();
+                let remaining = || -> Vec<u64> {
+                    claims.remaining(&partition).unwrap().into_iter().flatten().collect()
+                };
+                let mut held: Vec<Option<Lease<'_>>> = (0..procs).map(|_| None).collect();
+                // Ranks commit one turn after they claim, so that others hold chunks meanwhile.
+                for turn in 0..60_u32 {
+                    let rank = turn * 7 % procs;
+                    assert_eq!(remaining(), left, "{schedule} {procs}");
+                    match held[rank as usize].take() {
+                        Some(lease) => {
+                            left.retain(|index| !lease.chunk().contains(index));
+                            lease.commit();
+                        }
+                        None => held[rank as usize] = claims.claim(&partition, rank, &()),
+                    }
+                    if turn % 9 == 0 && held[rank as usize].take().is_some() {
+                        claims.give_up(&partition, rank); // Killed: an orphan remains, too.
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_claim_that_stopped_half_way_remains() {
+        let partition = partition("dynamic,5", 20, 2);
+        let (tails, slots) = words(&partition, 2);
+        let claims = Claims::new(&tails, &slots);
+        // In a slot that was never used, and in one whose last chunk is done.
+        for (ticket, expected) in [(0, 0..20), (1, 5..20)] {
+            let before = slots[0].lease.load(Relaxed);
+            tails[0].word.store(tail_word(Ticket::from_raw(ticket), 0), Relaxed);
+            assert_eq!(claims.remaining(&partition).unwrap(), [expected]);
+            assert_eq!(slots[0].lease.load(Relaxed), before);
+            slots[0]
+                .lease
+                .store(lease_word(Ticket::from_raw(ticket), 0, LeaseState::Done), Relaxed);
+        }
+        assert_eq!(claims.remaining(&partition).unwrap(), [10..20]);
+    }
+
+    #[test]
+    fn words_that_name_no_chunk_are_not_believed() {
+        let partition = partition("dynamic,5", 20, 2);
+        let (tails, slots) = words(&partition, 2);
+        let claims = Claims::new(&tails, &slots);
+        for (ticket, slot) in [(4, 0), (0, 2), (1 << 40, 1)] {
+            tails[0].word.store(tail_word(Ticket::from_raw(ticket), slot), Relaxed);
+            assert_eq!(claims.remaining(&partition), None);
+        }
+        claims.reset();
+        slots[1].lease.store(lease_word(Ticket::from_raw(9), 1, LeaseState::Run), Relaxed);
+        assert_eq!(claims.remaining(&partition), None);
+    }
+
+    #[test]
     fn any_words_at_all_are_read_without_a_panic_and_never_pass_for_done() {
         let partition = partition("dynamic,5", 20, 2);
         for raw in [u64::MAX, 0x8000_0000_0000_0003, 3, 1, 0xffff_0000_ffff_0001] {
@@ -624,6 +728,7 @@ mod tests {
                 let _ = claims.claim(&partition, 0, &());
                 let _ = claims.give_up(&partition, 1);
                 assert!(claims.audit(&partition).is_err());
+                let _ = claims.remaining(&partition);
             }
         }
     }

@@ -6,10 +6,11 @@ use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 
 use super::barrier::Barrier;
-use super::claims::{Claims, LeaseSlot, Tail};
+use super::claims::Claims;
 use super::exceptions::Exceptions;
 use super::header::{AttachError, Header, PassTime, RankSlot};
 use super::layout::{Layout, Span};
+use super::words::Words;
 use crate::host::map::{Access, Window, file_len};
 
 /// Typed access to the bookkeeping of a mapped segment.
@@ -19,6 +20,8 @@ use crate::host::map::{Access, Window, file_len};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Control<'a> {
     base: *const u8,
+    /// Where the words lie: in the segment, or a file in its place.
+    words: *const u8,
     layout: Layout,
     memory: PhantomData<&'a Header>,
 }
@@ -33,7 +36,20 @@ impl<'a> Control<'a> {
     /// `base` points at `layout.control` bytes, aligned to a page, that stay mapped for 'a and hold
     /// a segment of this layout (or zeroes).
     pub(super) unsafe fn new(base: *const u8, layout: Layout) -> Self {
-        Self { base, layout, memory: PhantomData }
+        let words = base.wrapping_add(layout.words().offset);
+        Self { base, words, layout, memory: PhantomData }
+    }
+
+    /// Takes the words of this window for those of the segment; an error if it is too small.
+    pub(crate) fn with_words<'w>(&self, words: &'w Window) -> io::Result<Control<'w>>
+    where
+        'a: 'w,
+    {
+        if words.len() < self.layout.words().len {
+            return Err(io::Error::other("the window has no room for the claim words"));
+        }
+        let words = words.as_ptr().cast_const();
+        Ok(Control { base: self.base, words, layout: self.layout, memory: PhantomData })
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -56,15 +72,18 @@ impl<'a> Control<'a> {
         &self.array(self.layout.barrier)[0]
     }
 
+    /// Returns the words that say what is finished.
+    pub(crate) fn words(&self) -> Words<'a> {
+        // SAFETY: in the segment by `new`, else in a window of that length by `with_words`; mapped for 'a.
+        unsafe { Words::new(self.words, self.layout) }
+    }
+
     pub(crate) fn exceptions(&self) -> &'a Exceptions {
-        &self.array(self.layout.exceptions)[0]
+        self.words().exceptions()
     }
 
     pub(crate) fn claims(&self) -> Claims<'a> {
-        Claims::new(
-            self.array::<Tail>(self.layout.tails),
-            self.array::<LeaseSlot>(self.layout.slots),
-        )
+        self.words().claims()
     }
 
     /// Returns what each rank says about itself.

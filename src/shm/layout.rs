@@ -111,6 +111,12 @@ impl Layout {
         })
     }
 
+    /// Returns where the words lie that say what is finished: they may lie in a file instead.
+    pub(crate) fn words(&self) -> Span {
+        let offset = self.exceptions.offset;
+        Span { offset, len: self.slots.offset + self.slots.len - offset }
+    }
+
     /// Returns the bytes that n and the chunk have no part in: what the run itself costs.
     pub(crate) fn bookkeeping(&self) -> usize {
         self.control + self.saved.len

@@ -336,6 +336,41 @@ fn drained_by_two(schedule: &'static str, n: u64) {
     assert_eq!(words.claims().audit(&words.partition), Ok(()));
 }
 
+/// Whoever asks at any moment may read the results of all that does not remain.
+fn watched_while_drained(schedule: &'static str, n: u64) {
+    let words = Arc::new(Words::new(schedule, n, 2, 2));
+    let ranks: Vec<_> = (0..2)
+        .map(|rank| {
+            let words = Arc::clone(&words);
+            thread::spawn(move || words.drain(rank))
+        })
+        .collect();
+    let watcher = {
+        let words = Arc::clone(&words);
+        thread::spawn(move || {
+            let remaining = words.claims().remaining(&words.partition).unwrap();
+            for (index, result) in (0..).zip(&words.results) {
+                if !remaining.iter().any(|range| range.contains(&index)) {
+                    result.read();
+                }
+            }
+        })
+    };
+    ranks.into_iter().for_each(|rank| drop(rank.join().unwrap()));
+    watcher.join().unwrap();
+    assert_eq!(words.claims().remaining(&words.partition), Some(Vec::new()));
+}
+
+#[test]
+fn loom_claims_what_does_not_remain_may_be_read() {
+    explore(2, || watched_while_drained("dynamic,1", 3));
+}
+
+#[test]
+fn loom_claims_of_own_queues_what_does_not_remain_may_be_read() {
+    explore(2, || watched_while_drained("static,1", 3));
+}
+
 #[test]
 fn loom_claims_of_a_shared_queue() {
     explore(2, || drained_by_two("dynamic,1", 3));

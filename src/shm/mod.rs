@@ -36,6 +36,7 @@ mod point;
 mod segment;
 mod sweep;
 mod sync;
+mod words;
 
 pub(crate) use barrier::{Aborted, EPOCHS, Patience};
 pub(crate) use claims::{Incomplete, Lease, Progress};
@@ -50,3 +51,4 @@ pub use segment::Backing;
 pub(crate) use segment::Segment;
 pub(crate) use sweep::clean;
 pub(crate) use sync::{Acquire, Relaxed, Release};
+pub(crate) use words::Words;

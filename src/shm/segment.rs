@@ -39,6 +39,8 @@ pub(crate) struct Segment {
     memory: Memory,
     file: File,
     layout: Layout,
+    /// The words that say what is finished, where they lie in a file.
+    words: Option<Window>,
 }
 
 enum Memory {
@@ -55,18 +57,24 @@ unsafe impl Send for Segment {}
 unsafe impl Sync for Segment {}
 
 impl Segment {
-    /// Creates a segment of this layout, with no name left and the bookkeeping reserved.
+    /// Creates a segment of this layout, with no name left and the bookkeeping reserved. With `words`
+    /// what is finished is written there.
     pub(crate) fn create(
         layout: Layout,
         backing: Backing,
         job: &[u8],
         pins: &[Option<u32>],
+        words: Option<Window>,
     ) -> Result<Self, Error> {
         check_room(&layout, backing)?;
-        let segment = match backing {
+        if words.as_ref().is_some_and(|words| words.len() < layout.words().len) {
+            return Err(Error::refused("there is no room for the claim words in their file"));
+        }
+        let mut segment = match backing {
             Backing::Shm => Self::named(layout)?,
             Backing::Memfd => Self::anonymous(layout).map_err(|e| cannot_create(&layout, &e))?,
         };
+        segment.words = words;
         crate::host::link::reserve(segment.file.as_fd(), layout.control as u64)
             .map_err(|e| cannot_create(&layout, &e))?;
         let control = segment.control();
@@ -113,7 +121,7 @@ impl Segment {
         unlink(name);
         memory.set_owner(false); // A later Drop must not unlink a name we no longer hold.
         match reopened {
-            Ok(file) => Ok(Some(Self { memory: Memory::Named(memory), file, layout })),
+            Ok(file) => Ok(Some(Self { memory: Memory::Named(memory), file, layout, words: None })),
             // A sweep by another run was faster; nothing is lost but the name.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(cannot_create(&layout, &error)),
@@ -137,7 +145,7 @@ impl Segment {
             return Err(io::Error::last_os_error());
         }
         let window = Window::new(file.as_fd(), 0, layout.total, Access::Write)?;
-        Ok(Self { memory: Memory::Anonymous(window), file, layout })
+        Ok(Self { memory: Memory::Anonymous(window), file, layout, words: None })
     }
 
     fn base(&self) -> *mut u8 {
@@ -155,7 +163,9 @@ impl Segment {
     #[expect(unsafe_code, reason = "references into the segment")]
     pub(crate) fn control(&self) -> Control<'_> {
         // SAFETY: the whole segment is mapped for as long as `self` lives.
-        unsafe { Control::new(self.base(), self.layout) }
+        let control = unsafe { Control::new(self.base(), self.layout) };
+        // `create` has seen that they fit.
+        self.words.as_ref().and_then(|words| control.with_words(words).ok()).unwrap_or(control)
     }
 
     /// Returns where the input array lies; nobody else maps it before [`Segment::publish`].

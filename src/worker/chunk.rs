@@ -5,6 +5,7 @@ use super::inject::Injector;
 use crate::arrays::{self, Arrays};
 use crate::job::Mode;
 use crate::kernel::{Context, Kernel};
+use crate::left::Left;
 use crate::schedule::Chunk;
 use crate::shm::{Control, Fault, Lease, Point, Probe, Progress, RankSlot};
 
@@ -15,6 +16,8 @@ pub(super) struct Executor<'a> {
     pub(super) kernel: &'a dyn Kernel,
     pub(super) context: Context<'a>,
     pub(super) mode: Mode,
+    /// What is to be computed: chunks are positions in it.
+    pub(super) left: &'a Left,
     /// First byte of the saved blocks.
     pub(super) saved: *mut u8,
     pub(super) injector: &'a Injector<'a>,
@@ -36,7 +39,12 @@ impl Executor<'_> {
     #[expect(unsafe_code, reason = "copies the lease's saved block back")]
     pub(super) fn compute(&self, arrays: &mut Arrays<'_>, lease: Lease<'_>) -> Result<(), Stop> {
         let chunk = lease.chunk();
-        let blocks = || (0_u64..).zip(arrays::blocks(&chunk, self.context.setting.dtype));
+        let dtype = self.context.setting.dtype;
+        // Of all pieces, in order, numbered through: an undo word names a block by that number.
+        let blocks = || {
+            let pieces = self.left.pieces(&chunk);
+            (0_u64..).zip(pieces.flat_map(move |piece| arrays::blocks(&piece, dtype)))
+        };
         let begin = match lease.progress() {
             Progress::Nothing => 0,
             Progress::Final(next) => next,
@@ -52,7 +60,8 @@ impl Executor<'_> {
                 number
             }
         };
-        let grain = if self.control.exceptions().touch(&chunk) {
+        let special = |piece: Chunk| self.control.exceptions().touch(&piece);
+        let grain = if self.left.pieces(&chunk).any(special) {
             Grain::Single
         } else if self.injector.is_empty() {
             Grain::Block

@@ -4,7 +4,7 @@ use std::io;
 
 use super::chunk::Executor;
 use super::inject::Injector;
-use super::windows::Windows;
+use super::windows::{self, Windows};
 use super::{Descriptors, End, Stop, internal, machine};
 use crate::arrays::{self, Arrays, InputFrom};
 use crate::host::{affinity, clock, map, procs};
@@ -41,9 +41,9 @@ struct Work<'a> {
     job: &'a Job,
     counter: Counter<'a>,
     injector: &'a Injector<'a>,
-    /// This rank's share of the arrays.
+    /// This rank's share of what is left, in positions.
     slice: Chunk,
-    /// What of the results this process has mapped already.
+    /// What of the results this process has mapped already, in positions.
     mapped: Chunk,
 }
 
@@ -61,10 +61,32 @@ impl<'a> Rank<'a> {
         let job: Job = serde_json::from_slice(&self.control.job()).map_err(|error| {
             Stop::Fault(Fault::Internal, None, format!("the job cannot be read: {error}"))
         })?;
+        let bytes = self.control.layout().words().len;
+        let words =
+            windows::words(&job, descriptors, bytes).map_err(machine("cannot map the words"))?;
+        let mut control = self.control;
+        if let Some(words) = &words {
+            control = control.with_words(words).map_err(internal("words"))?;
+        }
+        Rank { number: self.number, control, slot: self.slot }.begin(
+            &job,
+            attached,
+            descriptors,
+            catalog,
+        )
+    }
+
+    fn begin(
+        &self,
+        job: &Job,
+        attached: &Attached,
+        descriptors: &Descriptors,
+        catalog: &Catalog,
+    ) -> Result<End, Stop> {
         let injector = Injector::new(&job.inject, self.number, self.control.header());
         injector.at(Point::Attached);
-        self.settle(&job);
-        self.work(&job, &injector, attached, descriptors, catalog)?;
+        self.settle(job);
+        self.work(job, &injector, attached, descriptors, catalog)?;
         if job.accounts == Accounts::Wanted {
             self.account();
         }
@@ -102,6 +124,7 @@ impl<'a> Rank<'a> {
             kernel,
             context: Context { setting, rank: self.number, pid: std::process::id() },
             mode: job.mode,
+            left: &job.left,
             saved: arrays::start(&attached.saved),
             injector,
         };
@@ -136,30 +159,37 @@ impl<'a> Rank<'a> {
         let (job, slice) = (work.job, work.slice.clone());
         self.slot.set_stage(Stage::Init);
         if pass == 0 {
-            self.touch(job, arrays, &slice)?;
+            for piece in job.left.pieces(&slice) {
+                self.touch(job, arrays, &piece)?;
+            }
             work.mapped = slice.clone();
-            if let Some(bounds) = job.check
-                && let Some(index) = arrays.first_outside(slice.clone(), bounds)?
-            {
-                self.control.header().offend(index);
+            if let Some(bounds) = job.check {
+                for piece in job.left.pieces(&slice) {
+                    if let Some(index) = arrays.first_outside(piece, bounds)? {
+                        self.control.header().offend(index);
+                        break;
+                    }
+                }
             }
         } else if self.number == 0 {
             // Nobody claims before the barrier that follows.
             self.control.claims().reset();
         }
-        if work.injector.is_empty() {
+        let mut initialise = |positions: Chunk| -> Result<(), Stop> {
             if job.mode == Mode::InPlace {
-                arrays.initialise(slice)?;
+                for piece in job.left.pieces(&positions) {
+                    arrays.initialise(piece)?;
+                }
             }
+            Ok(())
+        };
+        if work.injector.is_empty() {
+            initialise(slice)?;
         } else {
             let middle = slice.start + (slice.end - slice.start) / 2;
-            if job.mode == Mode::InPlace {
-                arrays.initialise(slice.start..middle)?;
-            }
+            initialise(slice.start..middle)?;
             work.injector.at(Point::PrepareMid);
-            if job.mode == Mode::InPlace {
-                arrays.initialise(middle..slice.end)?;
-            }
+            initialise(middle..slice.end)?;
         }
         if pass == 0 {
             self.slot.note_ready(clock::now_ns());
@@ -268,7 +298,7 @@ impl<'a> Rank<'a> {
     /// Checks that the segment was laid out for this job: both are bytes another process wrote.
     fn agree(&self, job: &Job) -> Result<(), Stop> {
         let dims = self.control.layout().dims;
-        let bytes = job.partition.size().checked_mul(job.dtype.size() as u64);
+        let bytes = job.size.checked_mul(job.dtype.size() as u64);
         let source = if matches!(job.input, InputAt::Segment) { bytes } else { Some(0) };
         let result = if job.result == ResultAt::Segment { bytes } else { Some(0) };
         let saved = if job.mode == Mode::InPlace { arrays::BLOCK_BYTES as u64 } else { 0 };
@@ -277,6 +307,8 @@ impl<'a> Rank<'a> {
             && Some(dims.source) == source
             && Some(dims.result) == result
             && dims.saved_block == saved
+            && job.left.within(job.size)
+            && job.left.count(job.size) == job.partition.size()
             && self.number < dims.procs;
         if agree {
             Ok(())
@@ -300,7 +332,10 @@ impl<'a> Rank<'a> {
         const WORTH_A_CALL: u64 = 64 * 1024;
         let bytes = (chunk.end - chunk.start) * job.dtype.size() as u64;
         let inside = mapped.start <= chunk.start && chunk.end <= mapped.end;
-        if inside || bytes < WORTH_A_CALL { Ok(()) } else { self.touch(job, arrays, chunk) }
+        if inside || bytes < WORTH_A_CALL {
+            return Ok(());
+        }
+        job.left.pieces(chunk).try_for_each(|piece| self.touch(job, arrays, &piece))
     }
 
     /// Makes the pages of a range of the results present: no SIGBUS where the machine has no more.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use super::Descriptors;
 use crate::arrays;
 use crate::host::map::{Access, Window};
-use crate::job::{InputAt, Job, ResultAt};
+use crate::job::{InputAt, Job, ResultAt, WordsAt};
 use crate::shm::Attached;
 
 /// The rank's windows into files.
@@ -15,9 +15,20 @@ pub(super) struct Windows {
     result: Window,
 }
 
+/// Maps the words that say what is finished, `bytes` of them, where they lie in a file.
+pub(super) fn words(
+    job: &Job,
+    descriptors: &Descriptors,
+    bytes: usize,
+) -> io::Result<Option<Window>> {
+    let WordsAt::File { offset } = job.words else { return Ok(None) };
+    let offset = usize::try_from(offset).map_err(io::Error::other)?;
+    Window::new(descriptors.result.as_fd(), offset, bytes, Access::Write).map(Some)
+}
+
 impl Windows {
     pub(super) fn map(job: &Job, descriptors: &Descriptors) -> io::Result<Self> {
-        let bytes = usize::try_from(job.partition.size())
+        let bytes = usize::try_from(job.size)
             .ok()
             .and_then(|n| n.checked_mul(job.dtype.size()))
             .ok_or_else(|| io::Error::other("the array is larger than memory can be"))?;

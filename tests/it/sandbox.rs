@@ -478,7 +478,8 @@ impl Outcome {
         assert_eq!(errors.len(), 1, "one error: {told}");
         for line in &lines {
             // A line a rank follows a time limit that was reached.
-            let known = ["spmd: error: ", "spmd: warning: ", "  hint: ", "  rank "];
+            let known =
+                ["spmd: error: ", "spmd: warning: ", "spmd: resumed ", "  hint: ", "  rank "];
             assert!(known.iter().any(|start| line.starts_with(start)), "odd line: {told}");
         }
         for odd in ["panicked at", "RUST_BACKTRACE", "Os {", "kind:", "Error(", "Some(", "\u{1b}"] {

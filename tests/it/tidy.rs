@@ -103,6 +103,7 @@ const ORDER: &[&[&str]] = &[
     &["inject"],
     &["kernel"],
     &["shm"],
+    &["left"],
     &["schedule"],
     &["data"],
     &["host"],
