@@ -2,7 +2,8 @@
 //!
 //! Beside `spmd` runs a plain loop: two pinned threads, each over its half of the same amount of memory, with
 //! no claims, no blocks, no copies. Out of place, protection is a lease a chunk; in place, each block of
-//! 16 KiB is also saved before it is overwritten, which the plain loop does not do. For a kernel that computes,
+//! 8 KiB is also saved before it is overwritten, which the plain loop does not do. In both, in place, the
+//! array is made what it was before each pass, which is not timed. For a kernel that computes,
 //! the same run in place and out of place is compared. `cargo bench --bench price` prints Markdown.
 
 #![expect(clippy::print_stdout, reason = "a bench talks")]
@@ -56,14 +57,14 @@ fn streaming(n: usize, folder: &Path, report: &mut String, raw: &mut String) {
             .chain(more.split_whitespace().map(str::to_owned))
             .collect()
     };
-    let mut x: Vec<f64> = (0..n).map(|index| index as f64 + 0.5).collect();
+    let x: Vec<f64> = (0..n).map(|index| index as f64 + 0.5).collect();
     let mut y = vec![0.5; n];
     let mut samples: [Vec<f64>; 4] = Default::default();
     for round in 0..=ROUNDS {
         let found = [
             plain_apart(&x, &mut y),
             spmd(&with("")),
-            plain_in_place(&mut x),
+            plain_in_place(&x, &mut y),
             spmd(&with("--in-place")),
         ];
         if round > 0 {
@@ -114,19 +115,35 @@ fn spmd(arguments: &[String]) -> f64 {
 fn plain_apart(x: &[f64], y: &mut [f64]) -> f64 {
     let half = x.len() / RANKS;
     let parts = x.chunks(half).zip(y.chunks_mut(half));
-    in_turn(
-        parts.map(|(x, y)| move || y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * x)).collect(),
-    )
+    in_turn(parts.map(|(x, y)| Part {
+        data: (x, y),
+        prepare: |_| {},
+        pass: |(x, y)| y.iter_mut().zip(*x).for_each(|(y, &x)| *y = x * x),
+    }))
 }
 
-fn plain_in_place(x: &mut [f64]) -> f64 {
+/// As a run in place does it: the array is what it was before each pass.
+fn plain_in_place(x: &[f64], y: &mut [f64]) -> f64 {
     let half = x.len() / RANKS;
-    in_turn(x.chunks_mut(half).map(|x| move || x.iter_mut().for_each(|x| *x *= *x)).collect())
+    let parts = x.chunks(half).zip(y.chunks_mut(half));
+    in_turn(parts.map(|(x, y)| Part {
+        data: (x, y),
+        prepare: |(x, y)| y.copy_from_slice(x),
+        pass: |(_, y)| y.iter_mut().for_each(|y| *y *= *y),
+    }))
+}
+
+/// One thread's half of the arrays, and what is done with it before and in each pass.
+struct Part<'a> {
+    data: (&'a [f64], &'a mut [f64]),
+    prepare: fn(&mut (&[f64], &mut [f64])),
+    pass: fn(&mut (&[f64], &mut [f64])),
 }
 
 /// Runs each part on a CPU of its own, `PASSES` times after two to warm up; returns the median pass,
 /// from the first begin to the last end.
-fn in_turn<F: FnMut() + Send>(parts: Vec<F>) -> f64 {
+fn in_turn<'a>(parts: impl Iterator<Item = Part<'a>>) -> f64 {
+    let parts: Vec<Part<'a>> = parts.collect();
     let barrier = Barrier::new(parts.len());
     let begun = Instant::now();
     let times: Vec<Vec<(f64, f64)>> = std::thread::scope(|scope| {
@@ -138,9 +155,10 @@ fn in_turn<F: FnMut() + Send>(parts: Vec<F>) -> f64 {
                     pin(cpu);
                     let mut times = Vec::new();
                     for _ in 0..PASSES + 2 {
+                        (part.prepare)(&mut part.data);
                         barrier.wait();
                         let begin = begun.elapsed().as_secs_f64();
-                        part();
+                        (part.pass)(&mut part.data);
                         times.push((begin, begun.elapsed().as_secs_f64()));
                     }
                     times

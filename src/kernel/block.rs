@@ -34,7 +34,7 @@ pub(crate) struct Context<'a> {
 
 /// A run of consecutive indices with their inputs and room for their results.
 ///
-/// At most 16 KiB of results, so that block and inputs stay in the nearest cache, and a run can be
+/// At most 8 KiB of results, so that block and inputs stay in the nearest cache, and a run can be
 /// stopped between two blocks of a long chunk.
 #[derive(Debug)]
 pub struct Block<'a> {

@@ -55,7 +55,7 @@ pub(crate) const IN_CHUNK: [&str; 10] = [
     "commit.before",
 ];
 
-/// Five blocks at 16 KiB each, and chunks of several blocks and of less than one.
+/// Ten blocks at 8 KiB each, and chunks of several blocks and of less than one.
 pub(crate) const SIZE: usize = 20_000;
 const SCHEDULES: [&str; 5] = ["dynamic,7000", "static", "guided", "dynamic,700", "static,900"];
 const PROCS: [usize; 4] = [1, 2, 3, 8];
