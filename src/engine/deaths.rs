@@ -33,6 +33,7 @@ pub(super) struct Death {
     pid: i32,
     cpu: Option<u32>,
     how: How,
+    oom: Option<String>,
     stage: Stage,
     /// Whether all of the run's work was done by then.
     over: bool,
@@ -89,7 +90,9 @@ pub(super) fn finished(world: &World, rank: u32, end: Ended) -> bool {
 
 impl Death {
     /// Reads what a rank left, once its death is confirmed and before anything of it is given away.
-    pub(super) fn of(world: &World, rank: u32, pid: i32, how: How) -> Self {
+    ///
+    /// `oom` says that it was most likely the kernel that killed it.
+    pub(super) fn of(world: &World, rank: u32, pid: i32, how: How, oom: Option<String>) -> Self {
         let control = world.segment.control();
         let slot = &control.ranks()[rank as usize];
         let cpu = slot.cpu.load(Relaxed); // For the message.
@@ -98,6 +101,7 @@ impl Death {
             pid,
             cpu: (cpu != NO_CPU).then_some(cpu),
             how,
+            oom,
             stage: slot.stage(),
             over: world.is_over(),
             chunk: control.claims().current(&world.plan.job.partition, rank),
@@ -136,7 +140,8 @@ impl Death {
             (_, Some((Fault::Panic, _, text))) => format!("panicked ({text})"),
             (_, Some((Fault::Kernel, _, text))) => format!("met an error of the kernel ({text})"),
             (How::Ended(Ended::Killed(signal)), _) => {
-                format!("was killed by {}{}", names::signal(signal), self.address())
+                let oom = self.oom.as_deref().unwrap_or_default();
+                format!("was killed by {}{}{oom}", names::signal(signal), self.address())
             }
             (How::Ended(Ended::Exited(status)), _) => format!("exited with status {status}"),
             (How::Ended(Ended::Unknown), _) => "ended".to_owned(),
@@ -202,13 +207,13 @@ impl Ledger {
     }
 
     /// Decides what follows from a death.
-    pub(super) fn judge(&mut self, world: &World, death: &Death, oom: Option<&str>) -> Verdict {
+    pub(super) fn judge(&mut self, world: &World, death: &Death) -> Verdict {
         let options = &world.plan.options;
         let keep = options.on_error == Some(OnError::Keep);
         if let Some(error) = hopeless(world, death, keep) {
             return Verdict::Fail(error);
         }
-        let told = format!("{}{}", death.told(world), oom.unwrap_or_default());
+        let told = death.told(world);
         if options.on_death == Some(OnDeath::Fail) {
             return Verdict::Fail(lost(death, &told, "--on-death recover lets a run survive this"));
         }

@@ -37,7 +37,11 @@ use self::ranks::Ranks;
 use self::supervisor::{Ended, Supervisor};
 use crate::error::Error;
 use crate::host::clock;
+use crate::host::limits::OomKills;
 use crate::shm::Care;
+
+/// Bytes of results, from which on the out-of-memory killer is watched from the beginning.
+const LARGE: u64 = 1 << 20;
 
 impl World {
     /// Runs to the end. The calling thread owns the ranks: they die with it.
@@ -103,7 +107,8 @@ impl World {
             history,
             audience,
             pulse: Pulse::new(self),
-            oom: None,
+            // Reading it takes as long as a small run's work; those wait for the first look.
+            oom: (self.plan.result_bytes() >= LARGE).then(OomKills::now),
             overtime: Vec::new(),
         };
         let ended = supervisor.watch().map_err(|error| collect::traced(self, error))?;

@@ -203,9 +203,9 @@ impl Supervisor<'_, '_> {
         let control = self.world.segment.control();
         Lock::break_if_held_by(control.header(), pid);
         self.ranks.ended(rank, Follow::Replacement);
-        let death = Death::of(self.world, rank, pid, how);
         let oom = self.oom.as_mut().and_then(OomKills::more);
-        let verdict = self.ledger.judge(self.world, &death, oom.as_deref());
+        let death = Death::of(self.world, rank, pid, how, oom);
+        let verdict = self.ledger.judge(self.world, &death);
         match verdict {
             Verdict::Fail(error) => {
                 if death.may_have_damaged() {

@@ -58,11 +58,20 @@ impl OomKills {
     /// Begins to watch.
     pub(crate) fn now() -> Self {
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let path = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-        let file =
-            Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/')).join("memory.events");
-        let counted = oom_kills(&file).map(|count| (file, count));
-        Self { counted }
+        let counted = groups.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
+            let (root, file) = if controllers.is_empty() {
+                ("/sys/fs/cgroup", "memory.events")
+            } else if controllers.split(',').any(|name| name == "memory") {
+                ("/sys/fs/cgroup/memory", "memory.oom_control") // Version 1.
+            } else {
+                return None;
+            };
+            let file = Path::new(root).join(path).join(file);
+            Some((oom_kills(&file)?, file))
+        });
+        Self { counted: counted.map(|(count, file)| (file, count)) }
     }
 
     /// Says so, if there were more since the last call.
@@ -71,9 +80,11 @@ impl OomKills {
         let count = oom_kills(file)?;
         let more = count > *before;
         *before = count;
+        let name = file.file_name()?.to_string_lossy().into_owned();
         more.then(|| {
-            " (probably by the kernel for want of memory: memory.events counts one oom_kill more)"
-                .to_owned()
+            format!(
+                " (most likely by the kernel, for want of memory: {name} counts one oom_kill more)"
+            )
         })
     }
 }

@@ -294,3 +294,47 @@ fn verification_of_right_results_says_so() {
     let record = sandbox.spmd("-n 2 -k square --json").run().ok().json();
     assert_eq!(record["verify"], "none");
 }
+
+/// A control group with little memory, below this process's own.
+struct Meagre(std::path::PathBuf);
+
+impl Meagre {
+    fn new() -> Option<Self> {
+        let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        groups.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
+            let (root, limit) = match controllers {
+                "" => ("/sys/fs/cgroup", "memory.max"),
+                "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+                _ => return None,
+            };
+            let name = format!("spmd-test-{}", std::process::id());
+            let group = Self(std::path::Path::new(root).join(path).join(name));
+            std::fs::create_dir(&group.0).ok()?;
+            std::fs::write(group.0.join(limit), "67108864").ok()?;
+            Some(group)
+        })
+    }
+}
+
+impl Drop for Meagre {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_rank_killed_for_want_of_memory_is_told_as_that() {
+    let Some(group) = Meagre::new() else {
+        return crate::sandbox::skipped("no memory control group can be made here");
+    };
+    let sandbox = Sandbox::new();
+    let (group, faulty) = (group.0.display(), example("faulty").display().to_string());
+    let script = format!(
+        "echo $$ > {group}/cgroup.procs && exec {faulty} -n 2 -k faulty --param how=devour \
+         --size 200000 --retries 0"
+    );
+    let failed = sandbox.shell(&script).run().failed(1, "was killed by SIGKILL");
+    failed.says("most likely by the kernel, for want of memory");
+}

@@ -53,6 +53,12 @@ fn happen(how: &str, index: u64) -> Result<(), KernelError> {
             std::hint::black_box(deeper(0));
         }
         "print" => print(),
+        "devour" => {
+            let mut hoard = Vec::new();
+            loop {
+                hoard.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+            }
+        }
         // The kernel forgets which locks are to be marked at this thread's death, as it does when
         // the out-of-memory reaper has taken the list.
         "unmarked" => {
@@ -109,6 +115,7 @@ impl Kernel for Faulty {
                 "bus",
                 "overflow",
                 "print",
+                "devour",
                 "unmarked",
                 "doze",
                 "fork",
