@@ -16,8 +16,8 @@ use crate::shm::Stage;
 
 /// Between two looks, where nothing asks for more.
 const LOOK: Duration = Duration::from_millis(250);
-/// Without progress for this long, a rank is reported.
-const SILENT: Duration = Duration::from_millis(750);
+/// Without progress for this long, a rank is reported: with the looks before and after, within a second.
+const SILENT: Duration = Duration::from_millis(500);
 /// And for so many times what a block should take.
 const SLOW: f64 = 20.0;
 /// A look that comes later than it should by this was not made because this process was stopped.
