@@ -160,6 +160,21 @@ impl From<&str> for Explained {
     }
 }
 
+/// What an error says, in whichever variant: shared or to be changed, as the error is.
+macro_rules! explained {
+    ($error:expr) => {
+        match $error {
+            Error::Rejected(what)
+            | Error::KernelMissing(what)
+            | Error::Refused(what)
+            | Error::Failed(what)
+            | Error::Wrong(what)
+            | Error::TimedOut(what)
+            | Error::Interrupted { what, .. } => what,
+        }
+    };
+}
+
 impl Error {
     /// Returns a [`Error::Rejected`].
     pub fn rejected(what: impl Into<Explained>) -> Self {
@@ -199,15 +214,7 @@ impl Error {
     /// Adds another thing to do about it.
     #[must_use]
     pub(crate) fn also(mut self, more: &str) -> Self {
-        let explained = match &mut self {
-            Self::Rejected(e)
-            | Self::KernelMissing(e)
-            | Self::Refused(e)
-            | Self::Failed(e)
-            | Self::Wrong(e)
-            | Self::TimedOut(e)
-            | Self::Interrupted { what: e, .. } => e,
-        };
+        let explained = explained!(&mut self);
         explained.hint = Some(match explained.hint.take() {
             Some(hint) => format!("{hint}; {more}"),
             None => more.to_owned(),
@@ -222,15 +229,7 @@ impl Error {
     }
 
     fn explained(&self) -> &Explained {
-        match self {
-            Self::Rejected(e)
-            | Self::KernelMissing(e)
-            | Self::Refused(e)
-            | Self::Failed(e)
-            | Self::Wrong(e)
-            | Self::TimedOut(e)
-            | Self::Interrupted { what: e, .. } => e,
-        }
+        explained!(self)
     }
 }
 

@@ -112,7 +112,7 @@ pub(super) fn collect(
     offended(&results).map_err(useless)?;
     audit(results.world()).map_err(useless)?;
     let finishing = clock::now_ns();
-    verify(&results, orders).map_err(useless)?;
+    verify(&results, &history.missing, orders).map_err(useless)?;
     input_unchanged(results.world())?;
     orders.check()?;
     let mut results = results;

@@ -17,7 +17,10 @@ use crate::with_dtype;
 const SAMPLE: u64 = 1000;
 
 /// Recomputes what was asked for and compares; an error names the first index that differs.
-pub(super) fn verify(results: &Results, orders: &Orders) -> Result<(), Error> {
+///
+/// What is `missing` is not computed here either: it may be what kills every process that tries, and
+/// this one is the launcher.
+pub(super) fn verify(results: &Results, missing: &[Chunk], orders: &Orders) -> Result<(), Error> {
     let plan = &results.world().plan;
     let len = results.len();
     let block = (BLOCK_BYTES / results.dtype().size()) as u64;
@@ -31,10 +34,25 @@ pub(super) fn verify(results: &Results, orders: &Orders) -> Result<(), Error> {
         let firsts = (0..len).step_by(usize::try_from(stride).unwrap_or(usize::MAX));
         for first in firsts.chain((len > 0).then_some(last)) {
             orders.check()?;
-            compare(results, arrays, &(first..len.min(first + block)))?;
+            for part in without(&(first..len.min(first + block)), missing) {
+                compare(results, arrays, &part)?;
+            }
         }
         Ok(())
     })
+}
+
+/// Returns what is left of a range without others, which are sorted and apart.
+fn without(range: &Chunk, others: &[Chunk]) -> Vec<Chunk> {
+    let mut parts = Vec::new();
+    let mut from = range.start;
+    for other in others.iter().filter(|other| other.end > range.start && other.start < range.end) {
+        parts.push(from..other.start);
+        from = other.end;
+    }
+    parts.push(from..range.end);
+    parts.retain(|part| part.start < part.end);
+    parts
 }
 
 /// Gives `use_arrays` this process's view of the inputs.
@@ -92,4 +110,17 @@ fn compare(results: &Results, arrays: &mut Arrays<'_>, block: &Chunk) -> Result<
             )),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_without_others_is_the_rest_in_order() {
+        assert_eq!(without(&(10..20), &[]), [10..20]);
+        assert_eq!(without(&(10..20), &[0..10, 20..30]), [10..20]);
+        assert_eq!(without(&(10..20), &[0..12, 15..16, 19..30]), [12..15, 16..19]);
+        assert_eq!(without(&(10..20), &[0..30]), []);
+    }
 }

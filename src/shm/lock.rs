@@ -80,9 +80,9 @@ impl<'a> Lock<'a> {
     /// Wraps the mutex of a published segment.
     #[expect(unsafe_code, reason = "raw_sync takes raw memory")]
     pub(crate) fn attach(header: &'a Header) -> io::Result<Self> {
-        // SAFETY: a mutex was initialised there before the segment was published; the memory stays
-        // mapped for 'a. The second pointer is the datum raw_sync guards for its own guard type,
-        // which is never dereferenced here.
+        // The second pointer is the datum of raw_sync's own guard type, which never dereferences it.
+        // SAFETY: a mutex was initialised there before the segment was published, and stays mapped
+        // for 'a.
         let (mutex, _) = unsafe { Mutex::from_existing(header.lock(), std::ptr::null_mut()) }
             .map_err(|e| io::Error::other(e.to_string()))?;
         Ok(Self { mutex, memory: PhantomData })

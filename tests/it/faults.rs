@@ -20,6 +20,13 @@ const DEATHS: [(&str, &str); 8] = [
     ("panic", "panicked (the index is unlucky at "),
 ];
 
+/// How chunks are cut, and what the one is called that holds index 567.
+const CHUNKS: [(&str, &str); 3] = [
+    ("static", "chunk 1 (indices 500..1000)"),
+    ("dynamic,10", "chunk 56 (indices 560..570)"),
+    ("static,8", "chunk 70 (indices 560..568)"),
+];
+
 /// Those after which memory may be damaged.
 const FAULTS: [&str; 4] = ["segv", "abort", "bus", "overflow"];
 
@@ -38,11 +45,7 @@ fn a_death_that_may_not_be_survived_is_told_with_rank_pid_signal_and_chunk() {
     let sandbox = Sandbox::new();
     sandbox.write("out.npy", "old");
     for (how, said) in DEATHS {
-        for (schedule, chunk) in [
-            ("static", "chunk 1 (indices 500..1000)"),
-            ("dynamic,10", "chunk 56 (indices 560..570)"),
-            ("static,8", "chunk 70 (indices 560..568)"),
-        ] {
+        for (schedule, chunk) in CHUNKS {
             for mode in ["", "--in-place"] {
                 let more = format!("--on-death fail --schedule {schedule} {mode} --output out.npy");
                 let failed = faulty(&sandbox, how, &more).run().failed(1, said).says(chunk);
@@ -63,10 +66,7 @@ fn an_index_that_always_kills_is_found_and_named() {
     let sandbox = Sandbox::new();
     sandbox.write("out.npy", "old");
     for (how, said) in DEATHS {
-        for (schedule, chunk) in [
-            ("static", "chunk 1 (indices 500..1000)"),
-            ("dynamic,10", "chunk 56 (indices 560..570)"),
-        ] {
+        for (schedule, chunk) in CHUNKS {
             for mode in ["", "--in-place"] {
                 let more = format!("--schedule {schedule} {mode} --output out.npy");
                 let failed = faulty(&sandbox, how, &more).run().failed(1, said);
@@ -105,6 +105,25 @@ fn the_rest_is_kept_where_that_is_wanted_and_what_is_missing_is_said() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_left_out_is_not_tried_by_the_verification_either() {
+    let sandbox = Sandbox::new();
+    for how in ["error", "panic", "kill", "segv", "exit"] {
+        for verify in ["full", "sample"] {
+            let more = format!("--on-error keep --verify {verify} --schedule dynamic,10 --json");
+            let kept = faulty(&sandbox, how, &more).run().exited(1);
+            let record = kept.json();
+            assert_eq!(record["missing"], serde_json::json!([[567, 568]]), "{}", kept.told());
+            assert_eq!(record["verify"], "ok");
+        }
+    }
+    // The rest of the block is compared all the same.
+    let more = "--on-error keep --verify full --schedule dynamic,10 --inject kill:chunk=56,times=3";
+    faulty(&sandbox, "fickle", more)
+        .run()
+        .failed(3, "result is wrong: kernel `faulty` at index 567");
 }
 
 #[test]
