@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::text_in_files;
 use crate::error::{Error, Explained, nearest};
 use crate::shm::Point;
 
@@ -152,19 +153,7 @@ fn number<T: FromStr>(pair: &str, value: &str) -> Result<T, Error> {
     })
 }
 
-impl TryFrom<String> for Injection {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        text.parse()
-    }
-}
-
-impl From<Injection> for String {
-    fn from(fault: Injection) -> Self {
-        fault.to_string()
-    }
-}
+text_in_files!(Injection);
 
 #[cfg(test)]
 mod tests {

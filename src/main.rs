@@ -2,7 +2,7 @@
 //!
 //! Where the C library hands the arguments to everybody before `main` (glibc does), Rust's own start is
 //! left out: it reads `/proc/self/maps` and maps a signal stack, in the launcher and once more in each
-//! rank, which is 5 to 10 % of a small run. What it does that we need, [`spmd::program`] does.
+//! rank, which is about a tenth of a small run. What it does that we need, [`spmd::program`] does.
 #![cfg_attr(all(target_os = "linux", target_env = "gnu"), no_main)]
 
 /// Called by the C library's start.

@@ -4,8 +4,10 @@
 
 mod count;
 mod dtype;
+mod fields;
 #[cfg(all(any(fuzzing, test), not(spmd_loom)))]
 pub(crate) mod fuzzing;
+mod hidden;
 mod input;
 mod npy;
 mod number;
@@ -19,16 +21,19 @@ mod stamp;
 #[cfg(test)]
 mod testing;
 mod text;
+mod text_form;
 mod text_source;
 
 pub(crate) use count::parse_count;
 pub use dtype::{DType, Scalar};
+pub(crate) use hidden::is_hidden;
 pub(crate) use input::{Input, Source};
 pub(crate) use npy::{ByteOrder, header as npy_header};
 pub use overflow::Overflow;
 pub use shape::Shape;
 pub(crate) use shown::{grouped, path as shown_path, reason};
 pub use spec::{InputSpec, OutputSpec};
-pub(crate) use staged::{Placed, StagedFile, is_hidden, kind};
+pub(crate) use staged::{Placed, StagedFile, kind};
 pub(crate) use stamp::Stamp;
 pub(crate) use text::{write_lines, write_rows};
+pub(crate) use text_form::text_in_files;

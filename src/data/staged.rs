@@ -4,17 +4,17 @@
 //! hidden one), so a run that ends in any way leaves the old output as it was and nothing beside
 //! it. The one moment at which a kill can leave a hidden name is between the last two system
 //! calls of a replacement. The file is locked for as long as any process of the run has it, so that
-//! [`is_hidden`] names can be removed once nobody does (`spmd clean`).
+//! hidden names ([`super::hidden`]) can be removed once nobody does (`spmd clean`).
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File, FileType, OpenOptions, Permissions, TryLockError};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::data::hidden::hidden;
 use crate::data::shown;
 use crate::error::{Error, Explained};
 use crate::host::link;
@@ -325,30 +325,6 @@ fn is_locked_in_time(file: &File) -> bool {
     }
 }
 
-/// What is left of 255 bytes for the NAME in a hidden name.
-const ROOM: usize = 200;
-
-/// Between the NAME and the RANDOM of a hidden name.
-const MARK: &str = ".spmd.";
-
-/// Returns a new name of the form `.NAME.spmd.RANDOM`.
-fn hidden(name: &OsStr) -> OsString {
-    let bytes = name.as_bytes();
-    let random = RandomState::new().build_hasher().finish();
-    let mut hidden = OsString::from(".");
-    hidden.push(OsStr::from_bytes(bytes.get(..ROOM).unwrap_or(bytes)));
-    hidden.push(format!("{MARK}{random:016x}"));
-    hidden
-}
-
-/// Says whether a name is of the form `.NAME.spmd.RANDOM`.
-pub(crate) fn is_hidden(name: &OsStr) -> bool {
-    let Some((start, random)) = name.as_bytes().split_last_chunk::<16>() else { return false };
-    let name = start.strip_prefix(b".").and_then(|rest| rest.strip_suffix(MARK.as_bytes()));
-    name.is_some_and(|name| (1..=ROOM).contains(&name.len()))
-        && random.iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
-}
-
 fn not_creatable(noun: &str, shown: &str, parent: &Path, error: &io::Error) -> Error {
     let (dir, why) = (shown::path(parent), shown::reason(error));
     let what = match error.kind() {
@@ -392,6 +368,7 @@ pub(crate) fn kind(found: FileType) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use crate::data::hidden::is_hidden;
     use std::io::Write;
     use std::os::unix::fs::{MetadataExt, symlink};
     use std::os::unix::net::UnixListener;
@@ -600,26 +577,6 @@ mod tests {
         staged.publish().unwrap();
         File::open(folder.path("out")).unwrap().try_lock().unwrap();
         drop(also);
-    }
-
-    #[test]
-    fn tells_hidden_names_from_others() {
-        for name in ["a", ".a", "out.npy", "\u{fc}.spmd.", &"n".repeat(255)] {
-            assert!(is_hidden(&hidden(OsStr::new(name))), "{name}");
-        }
-        for name in [
-            "",
-            ".out.spmd.",
-            "out.spmd.0123456789abcdef",
-            ".spmd.0123456789abcdef",
-            "..spmd.0123456789abcde",
-            ".out.spmd.0123456789abcdeF",
-            ".out.spmd.0123456789abcdef0",
-            ".out.spmb.0123456789abcdef",
-            &format!(".{}.spmd.0123456789abcdef", "n".repeat(201)),
-        ] {
-            assert!(!is_hidden(OsStr::new(name)), "{name}");
-        }
     }
 
     #[test]

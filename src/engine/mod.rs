@@ -1,10 +1,10 @@
 //! Runs a plan: builds the world, starts its ranks, watches them, and collects what they made.
 //!
 //! ```text
-//! World::build       checkpoint, staged output, segment, input      nothing runs yet; all refusals
-//! Ranks::start       one process a rank                       from the thread that watches them
-//! Supervisor::watch  pidfds, pulse, cancellation, deadline    takes no lock, waits at no barrier
-//!   deaths           what a death means                       from facts alone
+//! World::build       checkpoint, staged output, segment, input   nothing runs yet; all refusals
+//! Ranks::start       one process a rank                          from the thread that watches them
+//! Supervisor::watch  pidfds, pulse, cancellation, deadline       takes no lock, waits at no barrier
+//!   deaths           what a death means                          from facts alone
 //! collect            audit, verification, input unchanged, output published
 //! ```
 

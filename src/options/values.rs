@@ -9,30 +9,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::parse_count;
+use crate::data::{parse_count, text_in_files};
 use crate::error::{Error, Explained};
 use crate::host::affinity::CpuSet;
 use crate::kernel::duration_ns;
 use crate::shm::MAX_PROCS;
-
-/// Reads an option that has a text form in files too.
-macro_rules! text_in_files {
-    ($type:ty) => {
-        impl TryFrom<String> for $type {
-            type Error = Error;
-
-            fn try_from(text: String) -> Result<Self, Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
-            }
-        }
-    };
-}
 
 /// How many ranks: a number, or as many as the machine suggests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

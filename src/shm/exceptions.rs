@@ -6,7 +6,7 @@
 //!
 //! Proof of publication: an entry is written whole before `count` includes it (Release), and a
 //! reader looks only at what `count` (Acquire) includes. An entry is added before the chunk it is about
-//! is given away (the store of its lease, see `claims.rs`), so its next executor sees it.
+//! is given away (the store of its lease, see `claims/`), so its next executor sees it.
 //! Checked by `loom_exceptions_are_whole_and_known_to_whoever_adopts_the_chunk`.
 
 use super::sync::{Acquire, AtomicU64, Relaxed, Release};

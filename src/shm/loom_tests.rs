@@ -310,14 +310,20 @@ impl Words {
     }
 }
 
-fn drained_by_two(schedule: &'static str, n: u64) {
+/// Two ranks that claim and compute until nothing is left.
+fn draining(schedule: &str, n: u64) -> (Arc<Words>, Vec<thread::JoinHandle<Vec<u64>>>) {
     let words = Arc::new(Words::new(schedule, n, 2, 2));
-    let ranks: Vec<_> = (0..2)
+    let ranks = (0..2)
         .map(|rank| {
             let words = Arc::clone(&words);
             thread::spawn(move || words.drain(rank))
         })
         .collect();
+    (words, ranks)
+}
+
+fn drained_by_two(schedule: &'static str, n: u64) {
+    let (words, ranks) = draining(schedule, n);
     // Whoever sees a complete pass, at any time, may read its results. Started last, so that loom's
     // first schedule has it last: a load is explored backwards past the stores before it, while a
     // store is not past other threads' loads if its own thread loaded the word since (loom 0.7).
@@ -338,13 +344,7 @@ fn drained_by_two(schedule: &'static str, n: u64) {
 
 /// Whoever asks at any moment may read the results of all that does not remain.
 fn watched_while_drained(schedule: &'static str, n: u64) {
-    let words = Arc::new(Words::new(schedule, n, 2, 2));
-    let ranks: Vec<_> = (0..2)
-        .map(|rank| {
-            let words = Arc::clone(&words);
-            thread::spawn(move || words.drain(rank))
-        })
-        .collect();
+    let (words, ranks) = draining(schedule, n);
     let watcher = {
         let words = Arc::clone(&words);
         thread::spawn(move || {

@@ -17,11 +17,17 @@ use self::scenario::Scenario;
 use self::trial::{PLACES, Report};
 
 mod dice;
+#[path = "../it/npy.rs"]
+#[allow(dead_code, reason = "the other test binary uses all of it")]
+mod npy;
 #[path = "../it/sandbox.rs"]
 #[allow(dead_code, reason = "the other test binary uses all of it")]
 mod sandbox;
 mod scenario;
 mod trial;
+#[path = "../it/values.rs"]
+#[allow(dead_code, reason = "the other test binary uses all of it")]
+mod values;
 
 /// Runs at a time: enough for the ranks of one to be in the way of another's.
 const AT_A_TIME: usize = 3;

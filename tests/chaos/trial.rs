@@ -4,6 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::npy;
 use crate::sandbox::{Outcome, Running, Sandbox, kill};
 use crate::scenario::{Input, Kind, Output, Scenario};
 
@@ -48,7 +49,7 @@ pub(crate) struct Report {
 pub(crate) fn run(scenario: &Scenario) -> Result<Report, String> {
     let sandbox = Sandbox::new();
     if scenario.input == Input::File {
-        sandbox.write("in.npy", npy(scenario.input()));
+        sandbox.write("in.npy", npy_file(scenario.input()));
     }
     if let Some(name) = scenario.output.name().filter(|_| scenario.replaces) {
         sandbox.write(name, OLD);
@@ -214,25 +215,16 @@ fn written(scenario: &Scenario, sandbox: &Sandbox) -> Result<bool, String> {
             let lines: Vec<String> = expected.iter().map(|y| format!("{y}\n")).collect();
             found == lines.concat().as_bytes()
         }
-        _ => found == npy(expected.into_iter()),
+        _ => found == npy_file(expected.into_iter()),
     };
     if right { Ok(true) } else { Err("the output is wrong".to_owned()) }
 }
 
 /// A file as NumPy writes it.
-fn npy(values: impl Iterator<Item = i64>) -> Vec<u8> {
+fn npy_file(values: impl Iterator<Item = i64>) -> Vec<u8> {
     let payload: Vec<u8> = values.flat_map(i64::to_le_bytes).collect();
     let len = payload.len() / 8;
-    let mut header = format!("{{'descr': '<i8', 'fortran_order': False, 'shape': ({len},), }}");
-    while !(10 + header.len() + 1).is_multiple_of(64) {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    file.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
-    file.extend(header.as_bytes());
-    file.extend(payload);
-    file
+    npy::raw(&npy::dictionary("<i8", &npy::tuple(&[len])), &payload)
 }
 
 fn digest(values: &[i64]) -> String {

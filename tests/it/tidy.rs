@@ -67,14 +67,14 @@ fn only_the_reporter_prints() {
     let known = set(&[
         "src/report.rs",
         // Asks whether stderr is a terminal, and lets the progress bar draw on it.
-        "src/cli.rs",
+        "src/cli/screen.rs",
         // A rank that cannot attach has no other place for its last words.
         "src/worker/mod.rs",
     ]);
     assert_eq!(holding(&printing), known);
-    let cli = code(&fs::read_to_string(root().join("src/cli.rs")).unwrap());
+    let cli = code(&fs::read_to_string(root().join("src/cli/screen.rs")).unwrap());
     for line in cli.lines().filter(|line| printing.iter().any(|needle| line.contains(needle))) {
-        assert_eq!(line.trim(), "&& io::stderr().is_terminal()", "src/cli.rs prints");
+        assert_eq!(line.trim(), "&& io::stderr().is_terminal()", "src/cli/screen.rs prints");
     }
     let worker = code(&fs::read_to_string(root().join("src/worker/mod.rs")).unwrap());
     let lines = worker.lines().filter(|line| printing.iter().any(|needle| line.contains(needle)));

@@ -1,6 +1,6 @@
 //! An exhaustive model of the claim protocol, with crashes, and of what makes a run survive them.
 //!
-//! `src/shm/claims.rs` decides who owns a chunk by one store to one word, so that a chunk whose
+//! `src/shm/claims/` decides who owns a chunk by one store to one word, so that a chunk whose
 //! owner was killed can be found and finished by somebody else. A rank that dies is always replaced:
 //! its number stays, and a new process takes it. This file states the protocol. `words.rs` has what
 //! the segment holds, `ranks.rs` and `launcher.rs` have the steps, `protocol.rs` what must hold and

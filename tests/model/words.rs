@@ -161,7 +161,19 @@ impl At {
     }
 
     /// The chunk it has in its hands.
-    pub(crate) fn work(self) -> Option<Work> {
+    pub(crate) fn work(mut self) -> Option<Work> {
+        self.work_mut().copied()
+    }
+
+    /// The same, with its chunk in that slot.
+    pub(crate) fn in_slot(mut self, slot: u8) -> Self {
+        if let Some(work) = self.work_mut() {
+            work.slot = slot;
+        }
+        self
+    }
+
+    fn work_mut(&mut self) -> Option<&mut Work> {
         match self {
             Self::Claiming(work, _)
             | Self::Adopting(work)
@@ -180,29 +192,6 @@ impl At {
             | Self::Clear(work) => Some(work),
             _ => None,
         }
-    }
-
-    /// The same, with its chunk in that slot.
-    pub(crate) fn in_slot(mut self, slot: u8) -> Self {
-        match &mut self {
-            Self::Claiming(work, _)
-            | Self::Adopting(work)
-            | Self::Unlock(work)
-            | Self::Restore(work)
-            | Self::RestoreTorn(work)
-            | Self::Restored(work)
-            | Self::Save(work)
-            | Self::SaveTorn(work)
-            | Self::Arm(work)
-            | Self::Compute(work)
-            | Self::ComputeTorn(work, _)
-            | Self::Disarm(work)
-            | Self::Commit(work)
-            | Self::CommitLate(work)
-            | Self::Clear(work) => work.slot = slot,
-            _ => {}
-        }
-        self
     }
 }
 

@@ -1,20 +1,22 @@
 //! The command line: what may be typed, and what is done about it.
 
+mod screen;
+mod usage;
+
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use clap::builder::{FalseyValueParser, TypedValueParser};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use self::screen::Screen;
+use self::usage::usage;
 use crate::clean::clean;
 use crate::data::OutputSpec;
-use crate::engine::{Audience, Orders, World};
-use crate::error::{Error, Exit, Explained};
+use crate::engine::{Orders, World};
+use crate::error::{Error, Exit};
 use crate::host::leftover::Deed;
 use crate::host::signals::{self, Signals};
 use crate::job::Accounts;
@@ -23,7 +25,6 @@ use crate::panics::caught;
 use crate::record;
 use crate::report::{self, Color, Reporter, Talk};
 use crate::run::{Finished, Run, catalog};
-use crate::shm::Segment;
 
 const AFTER_HELP: &str = "\
 Every option up to Measure is a variable too: SPMD_PROCS=4. `spmd plan` shows which one decided.
@@ -224,89 +225,6 @@ fn unparsed(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit {
     fail(&usage(error, arguments), Reporter::new(Talk::Normal, Color::Auto), json)
 }
 
-/// Says what clap found in our own shape of message.
-fn usage(error: &clap::Error, arguments: &[OsString]) -> Error {
-    let context = |kind: ContextKind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
-        _ => None,
-    };
-    if arguments.iter().any(|argument| argument == "-np") {
-        return Error::rejected(
-            Explained::new("unknown option `-np`").hint("did you mean `--np`?"),
-        );
-    }
-    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
-    let value = context(ContextKind::InvalidValue).unwrap_or_default();
-    let first = |text: &str| text.split([' ', '=', '[']).next().unwrap_or_default().to_owned();
-    let hint = match (context(ContextKind::SuggestedArg), context(ContextKind::SuggestedValue)) {
-        (Some(near), _) | (None, Some(near)) => Some(format!("did you mean `{}`?", first(&near))),
-        (None, None) => None,
-    };
-    let explained = match error.kind() {
-        ErrorKind::UnknownArgument => {
-            let what = Explained::new(format!("unknown option `{argument}`"));
-            what.hint(hint.unwrap_or_else(|| "`spmd --help` lists them".to_owned()))
-        }
-        ErrorKind::InvalidSubcommand => {
-            let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
-            let near = match error.get(ContextKind::SuggestedSubcommand) {
-                Some(ContextValue::Strings(names)) => names.first().cloned(),
-                _ => None,
-            };
-            Explained::new(format!("unknown command `{name}`")).hint(near.map_or_else(
-                || "`spmd --help` lists them".to_owned(),
-                |near| format!("did you mean `{near}`?"),
-            ))
-        }
-        ErrorKind::InvalidValue if value.is_empty() => {
-            Explained::new(format!("option `{argument}` needs a value"))
-        }
-        ErrorKind::InvalidValue => {
-            let known = context(ContextKind::ValidValue).unwrap_or_default();
-            let what = Explained::new(format!("`{value}` is no value for `{argument}`"));
-            what.hint(hint.unwrap_or_else(|| format!("one of {known}")))
-        }
-        ErrorKind::ValueValidation => {
-            let argument = origin_of_fault(&first(&argument), arguments);
-            // Our own types have said what is wrong with it, and what to do.
-            use std::error::Error as _;
-            match error.source().and_then(|source| source.downcast_ref::<Error>()) {
-                Some(own) => {
-                    let what = Explained::new(format!("{own}, for `{argument}`"));
-                    match own.hint() {
-                        Some(hint) => what.hint(hint),
-                        None => what,
-                    }
-                }
-                None => Explained::new(format!("`{value}` is no value for `{argument}`")),
-            }
-        }
-        ErrorKind::ArgumentConflict if argument.is_empty() => {
-            Explained::new("unexpected argument beside the options")
-                .hint("lists are comma-separated, --input 1,2,3; options come after a command")
-        }
-        ErrorKind::ArgumentConflict => {
-            let other = context(ContextKind::PriorArg).unwrap_or_default();
-            Explained::new(format!("option `{argument}` cannot be used with `{other}`"))
-        }
-        _ => {
-            let text = error.to_string();
-            let line = text.lines().next().unwrap_or("cannot read the command line");
-            Explained::new(line.trim_start_matches("error: ").to_owned()).hint("`spmd --help`")
-        }
-    };
-    Error::rejected(explained)
-}
-
-/// Names the variable an option's value came from, if it was not typed.
-fn origin_of_fault(flag: &str, arguments: &[OsString]) -> String {
-    let variable =
-        format!("SPMD_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
-    let typed = arguments.iter().any(|argument| argument.to_string_lossy().starts_with(flag));
-    if !typed && std::env::var_os(&variable).is_some() { variable } else { flag.to_owned() }
-}
-
 fn fail(error: &Error, reporter: Reporter, json: bool) -> Exit {
     reporter.error(error);
     if json {
@@ -377,102 +295,13 @@ fn run_to_end(
     // Only for as long as there are ranks: before, nothing is there to be cleaned up, and after,
     // writing to a pipe may block for ever. The default action is right then.
     orders.attend(Signals::take().map_err(|e| spmd_failed("cannot receive signals", e))?);
-    let mut screen = Screen { reporter, bar: bar_wanted(talk).then(Bar::new) };
+    let mut screen = Screen::new(reporter, talk);
     let run = caught(|| world.run(&orders, &mut screen));
-    if let Some(bar) = screen.bar {
-        bar.clear();
-    }
+    screen.clear();
     match run {
         Ok(collected) => Ok(Finished { collected: collected? }),
         Err(said) => Err(Error::refused(format!("spmd itself failed: {said}"))),
     }
-}
-
-/// Says whether this run may show a progress bar, should it last.
-fn bar_wanted(talk: &TalkOptions) -> bool {
-    talk.progress == Progress::Auto
-        && !talk.json
-        && !talk.quiet
-        && std::env::var_os("CI").is_none()
-        && io::stderr().is_terminal()
-}
-
-/// Shows a run to whoever sits in front of it.
-struct Screen {
-    reporter: Reporter,
-    bar: Option<Bar>,
-}
-
-impl Audience for Screen {
-    fn began(&mut self, _: &Segment, _: u64) {}
-
-    fn note(&mut self, text: &str) {
-        self.reporter.note(text);
-    }
-
-    fn warn(&mut self, text: &str) {
-        match self.bar.as_ref().and_then(|bar| bar.drawn.as_ref()) {
-            Some(bar) => bar.suspend(|| self.reporter.warning(text)),
-            None => self.reporter.warning(text),
-        }
-    }
-
-    fn progress(&mut self, done: u64, total: u64) {
-        if let Some(bar) = &mut self.bar {
-            bar.show(done, total);
-        }
-    }
-
-    fn wants_progress(&self) -> bool {
-        self.bar.is_some()
-    }
-}
-
-/// A progress bar that shows itself after a second.
-struct Bar {
-    began: Instant,
-    drawn: Option<ProgressBar>,
-}
-
-impl Bar {
-    fn new() -> Self {
-        Self { began: Instant::now(), drawn: None }
-    }
-
-    fn show(&mut self, done: u64, total: u64) {
-        let elapsed = self.began.elapsed();
-        if elapsed > Duration::from_secs(1) {
-            let bar = self.drawn.get_or_insert_with(|| new_bar(total));
-            bar.set_position(done);
-            bar.set_message(pace(done, total, elapsed));
-        }
-    }
-
-    fn clear(self) {
-        if let Some(bar) = self.drawn {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-/// Says how fast the run goes, over all of it so far, and how long it will take at that.
-fn pace(done: u64, total: u64, elapsed: Duration) -> String {
-    if done == 0 {
-        return String::new();
-    }
-    let rate = done as f64 / elapsed.as_secs_f64();
-    let left = Duration::from_secs_f64(total.saturating_sub(done) as f64 / rate);
-    format!("{} items/s  {} left", report::scaled(rate).trim_end(), indicatif::HumanDuration(left))
-}
-
-fn new_bar(total: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-    let style =
-        ProgressStyle::with_template("{bar:40} {percent:>3} %  {human_pos}/{human_len}  {msg}");
-    if let Ok(style) = style {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar
 }
 
 /// Prints what a finished run has to show.
