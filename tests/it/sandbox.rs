@@ -233,12 +233,17 @@ impl Job {
             }
         };
         self.command.stdout(stdout).stderr(stderr);
+        // Signals as a terminal has them, also where the tests run in the background, which ignores SIGINT.
         let own_session = || {
             // SAFETY: touches no memory.
             unsafe { libc::setsid() };
+            for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+                // SAFETY: touches no memory.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            }
             Ok(())
         };
-        // SAFETY: setsid is async-signal-safe.
+        // SAFETY: setsid and signal are async-signal-safe.
         unsafe { self.command.pre_exec(own_session) };
         let mut child = self.command.spawn().unwrap_or_else(|e| panic!("{:?}: {e}", self.command));
         let writer = bytes.zip(child.stdin.take()).map(|(bytes, mut pipe)| {
