@@ -1,7 +1,7 @@
 //! The price of surviving: what recovery costs a run in which nobody dies.
 //!
 //! Beside `spmd` runs a plain loop: two pinned threads, each over its half of the same amount of memory, with
-//! no claims, no blocks, no copies. Out of place, protection is a lease a chunk; in place, each block of
+//! no claims, no blocks, no copies, and the same vector instructions. Out of place, protection is a lease a chunk; in place, each block of
 //! 8 KiB is also saved before it is overwritten, which the plain loop does not do. In both, in place, the
 //! array is made what it was before each pass, which is not timed. For a kernel that computes,
 //! the same run in place and out of place is compared. `cargo bench --bench price` prints Markdown.
@@ -19,6 +19,7 @@ use std::sync::Barrier;
 use std::time::Instant;
 
 use shared::{interval, machine, median, save};
+use spmd::vectorised;
 
 /// Rounds; in each, every contender makes one sample of `PASSES` passes.
 const ROUNDS: usize = 15;
@@ -118,7 +119,7 @@ fn plain_apart(x: &[f64], y: &mut [f64]) -> f64 {
     in_turn(parts.map(|(x, y)| Part {
         data: (x, y),
         prepare: |_| {},
-        pass: |(x, y)| y.iter_mut().zip(*x).for_each(|(y, &x)| *y = x * x),
+        pass: |(x, y)| vectorised(|| y.iter_mut().zip(*x).for_each(|(y, &x)| *y = x * x)),
     }))
 }
 
@@ -129,7 +130,7 @@ fn plain_in_place(x: &[f64], y: &mut [f64]) -> f64 {
     in_turn(parts.map(|(x, y)| Part {
         data: (x, y),
         prepare: |(x, y)| y.copy_from_slice(x),
-        pass: |(_, y)| y.iter_mut().for_each(|y| *y *= *y),
+        pass: |(_, y)| vectorised(|| y.iter_mut().for_each(|y| *y *= *y)),
     }))
 }
 

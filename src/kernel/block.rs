@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use super::Params;
+use super::{Params, vectorised};
 use crate::data::{DType, Overflow, Scalar};
 
 /// The problem a kernel is part of: the same for every block of a run.
@@ -132,10 +132,11 @@ impl<'a> Block<'a> {
     /// # Panics
     /// If `T` is not the block's element type.
     pub fn map<T: Scalar>(&mut self, mut f: impl FnMut(T) -> T) {
+        /// Asking the processor what it can do is dear in virtual machines: not for a few numbers.
+        const WORTH_ASKING: usize = 128;
         let (input, result) = self.slices::<T>();
-        for (y, &x) in result.iter_mut().zip(input) {
-            *y = f(x);
-        }
+        let mut each = || result.iter_mut().zip(input).for_each(|(y, &x)| *y = f(x));
+        if input.len() < WORTH_ASKING { each() } else { vectorised(each) }
     }
 }
 

@@ -7,12 +7,14 @@
 mod block;
 mod catalog;
 mod params;
+mod simd;
 
 pub use block::{Block, KernelError, Setting};
 pub(crate) use block::{BlockAt, Context};
 pub(crate) use catalog::Catalog;
 pub(crate) use params::duration_ns;
 pub use params::{Param, ParamKind, Params};
+pub use simd::vectorised;
 
 use crate::data::DType;
 
