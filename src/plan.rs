@@ -229,7 +229,7 @@ fn input(
 /// Settles the schedule for n indices.
 fn partition(options: &RunOptions, n: u64, procs: u32, cost: Cost, dtype: DType) -> Partition {
     let align = NonZeroU64::new(4096 / dtype.size() as u64).unwrap_or(NonZeroU64::MIN);
-    let schedule = options.schedule.unwrap_or_else(|| Schedule::new(ScheduleKind::Dynamic, None));
+    let schedule = options.schedule.unwrap_or_else(|| Schedule::new(ScheduleKind::Auto, None));
     let preferred = preferred_chunk(n, procs, cost.ns, dtype.size());
     Partition::new(schedule, n, procs, preferred, align)
 }

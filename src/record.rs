@@ -106,7 +106,7 @@ impl Record {
             procs: plan.procs(),
             size: plan.size(),
             dtype: plan.job.dtype,
-            schedule: plan.job.partition.schedule().to_string(),
+            schedule: results.world().partition().schedule().to_string(),
             params: resolved(plan),
             status: exit.status(),
             exit: exit.code(),

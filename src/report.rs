@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use crate::clean::Cleaned;
 use crate::data::{OutputSpec, grouped};
-use crate::engine::{History, Pinned, RankReport};
+use crate::engine::{History, Pinned, RankReport, World};
 use crate::error::{Error, Explained};
 use crate::host::leftover::Deed;
 use crate::host::streams::{self, Stream};
@@ -16,6 +16,7 @@ use crate::kernel::{Catalog, Kernel, ParamKind, Setting, Shown};
 use crate::plan::{Chosen, Plan};
 use crate::record::{self, Rates};
 use crate::run::Finished;
+use crate::schedule::{Schedule, Source};
 use crate::{DType, Overflow};
 
 /// Results up to this many are shown whole.
@@ -117,13 +118,17 @@ impl Reporter {
         let plan = &collected.results.world().plan;
         let rates = Rates::of(collected);
         let mut text = format!(
-            "spmd: {} on {} x {}, {} ranks, {}\n",
+            "spmd: {} on {} x {}, {} ranks, {}{}\n",
             plan.kernel.name(),
             grouped(plan.size()),
             plan.job.dtype,
             plan.procs(),
-            plan.job.partition.schedule(),
+            if plan.options.schedule.is_some_and(Schedule::is_auto) { "auto: " } else { "" },
+            collected.results.world().partition().schedule(),
         );
+        if self.talk >= Talk::Verbose {
+            text.push_str(&chosen(collected.results.world()));
+        }
         if plan.chosen == Chosen::Default {
             let _ = writeln!(
                 text,
@@ -372,7 +377,7 @@ pub(crate) fn plan(plan: &Plan, origins: &dyn Fn(&str) -> String) -> String {
         text,
         "\n# {} indices in {} chunks",
         grouped(plan.size()),
-        grouped(partition.count())
+        partition.count().map_or("a number to be found of".to_owned(), grouped)
     );
     let _ = writeln!(
         text,
@@ -385,6 +390,33 @@ pub(crate) fn plan(plan: &Plan, origins: &dyn Fn(&str) -> String) -> String {
         let _ = writeln!(text, "# rank {rank}: {on}");
     }
     text
+}
+
+/// Says what `auto` chose, and by what.
+fn chosen(world: &World) -> String {
+    let plan = &world.plan;
+    if !plan.options.schedule.is_some_and(Schedule::is_auto) {
+        return String::new();
+    }
+    let claims = world.segment.control().claims();
+    let Some(choice) = world.partition().choice() else {
+        return "  auto   too few indices to look first: the counter, and the chunk by the stated cost\n"
+            .to_owned();
+    };
+    let seen = claims.seen();
+    let total = (seen.busy + seen.claim).max(1) as f64;
+    let why = match choice.source {
+        Source::Counter => "claims are cheap: it stays on the counter",
+        Source::Ranges => {
+            "claims cost more than 1 %: each rank has a range, and takes from others'"
+        }
+    };
+    format!(
+        "  auto   {} indices took {} each, and claims {:.1} % of the time; {why}\n",
+        grouped(seen.items),
+        time(seen.busy as f64 / seen.items.max(1) as f64 * 1e-9),
+        seen.claim as f64 / total * 100.0,
+    )
 }
 
 /// Makes the table of kernels.

@@ -104,7 +104,7 @@ impl Death {
             oom,
             stage: slot.stage(),
             over: world.is_over(),
-            chunk: control.claims().current(&world.plan.job.partition, rank),
+            chunk: world.chunk_of(rank),
             epoch: control.barrier().epoch(),
             claiming: control.claims().half_claimed(&world.plan.job.partition, rank),
             index: slot.single().filter(|&index| index < world.plan.size()),
@@ -167,17 +167,13 @@ impl Death {
 
     /// Says what it was doing, to follow what ended it.
     fn place(&self, world: &World) -> String {
-        let chunk = self
-            .chunk
-            .as_ref()
-            .map(|chunk| names::chunk(&world.plan.job, chunk))
-            .unwrap_or_default();
+        let chunk = self.chunk.as_ref().map(|chunk| names::chunk(world, chunk)).unwrap_or_default();
         match (self.index, self.chunk.is_some()) {
             (Some(index), true) => format!(" at index {index} of {chunk}"),
             (None, true) => format!(" while computing {chunk}"),
             (_, false) => match &self.claiming {
                 Some(chunk) if self.stage == Stage::Pass => {
-                    format!(" while claiming {}", names::chunk(&world.plan.job, chunk))
+                    format!(" while claiming {}", names::chunk(world, chunk))
                 }
                 _ => format!(" while {}", self.stage.name()),
             },
@@ -349,7 +345,7 @@ fn lost(death: &Death, what: &str, hint: &str) -> Error {
 /// Says that a chunk cannot be computed, whoever tries.
 fn poisonous(world: &World, death: &Death, chunk: &Chunk, attempts: u32) -> Error {
     let kernel = world.plan.kernel.name();
-    let chunk = names::chunk(&world.plan.job, chunk);
+    let chunk = names::chunk(world, chunk);
     let at = death.index.map_or(String::new(), |index| format!(" at index {index}"));
     let times = if attempts == 1 { "a rank".to_owned() } else { format!("{attempts} ranks") };
     let (who, how) = (death.who(), death.how());

@@ -1,11 +1,13 @@
 //! Names of signals and of chunks, for messages.
 
+use super::world::World;
 use crate::job::Job;
 use crate::schedule::Chunk;
 
 /// Returns what a chunk is called: its number and its indices.
-pub(super) fn chunk(job: &Job, chunk: &Chunk) -> String {
-    format!("chunk {} (indices {})", job.partition.number(chunk), indices(job, chunk))
+pub(super) fn chunk(world: &World, chunk: &Chunk) -> String {
+    let number = world.partition().number(chunk);
+    format!("chunk {number} (indices {})", indices(&world.plan.job, chunk))
 }
 
 /// Returns the indices of a chunk: one range, unless it is a chunk of what an earlier run left.

@@ -128,7 +128,7 @@ impl Pulse {
             seen.done = (done, now);
             seen.reported = false;
         }
-        let chunk = control.claims().current(&world.plan.job.partition, rank);
+        let chunk = world.chunk_of(rank);
         let same = match (&chunk, &seen.chunk) {
             // In another pass it is the same chunk, and all of it was done since.
             (Some(now_in), Some((was_in, _, before))) => {
@@ -148,7 +148,7 @@ impl Pulse {
             return None;
         }
         seen.reported = true;
-        let chunk = names::chunk(&world.plan.job, chunk);
+        let chunk = names::chunk(world, chunk);
         let state = state(pid).unwrap_or("unknown");
         Some(Finding::Warn(format!(
             "rank {rank} (pid {pid}, {state}) has made no progress in {chunk} for {:.1} s",
@@ -198,11 +198,11 @@ impl Seen {
 /// Says what a rank is doing, to follow "while".
 fn place(world: &World, rank: u32) -> String {
     let control = world.segment.control();
-    let chunk = control.claims().current(&world.plan.job.partition, rank);
+    let chunk = world.chunk_of(rank);
     let stage = control.ranks()[rank as usize].stage();
     match chunk {
         Some(chunk) if stage == Stage::Pass => {
-            format!("computing {}", names::chunk(&world.plan.job, &chunk))
+            format!("computing {}", names::chunk(world, &chunk))
         }
         _ => stage.name().to_owned(),
     }

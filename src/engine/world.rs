@@ -12,8 +12,8 @@ use crate::host::map::{Access, Window};
 use crate::job::{InputAt, ResultAt};
 use crate::phase::Phase;
 use crate::plan::Plan;
-use crate::schedule::Chunk;
-use crate::shm::{Care, Segment};
+use crate::schedule::{Chunk, Partition};
+use crate::shm::{Care, Segment, Stage};
 use crate::with_dtype;
 
 /// A run that has not begun, or is going on.
@@ -51,7 +51,14 @@ impl World {
         let job = serde_json::to_vec(&plan.job)
             .map_err(|e| Error::refused(format!("the job cannot be described: {e}")))?;
         let layout = plan.layout(job.len() as u64)?;
-        let segment = Segment::create(layout, plan.backing, &job, &plan.placement.pins, words)?;
+        let segment = Segment::create(
+            layout,
+            plan.backing,
+            &job,
+            &plan.job.partition,
+            &plan.placement.pins,
+            words,
+        )?;
         if matches!(plan.job.input, InputAt::Segment) {
             segment.reserve_source()?;
             fill(&plan, segment.source())?;
@@ -102,6 +109,21 @@ impl World {
     fn result_file(&self) -> Option<&File> {
         let staged = self.staged.as_ref().map(StagedFile::file);
         self.checkpoint.as_ref().map(Checkpoint::file).or(staged)
+    }
+
+    /// Returns how the index space is cut, with what `auto` has chosen by now.
+    pub(crate) fn partition(&self) -> Partition {
+        self.segment.control().claims().settled(&self.plan.job.partition)
+    }
+
+    /// Returns the chunk a rank is in, if it is in a pass.
+    pub(super) fn chunk_of(&self, rank: u32) -> Option<Chunk> {
+        let control = self.segment.control();
+        let stage = control.ranks()[rank as usize].stage();
+        // The range of one that has not begun the pass may be the last pass's, or the next one's.
+        (stage == Stage::Pass)
+            .then(|| control.claims().current(&self.plan.job.partition, rank))
+            .flatten()
     }
 
     /// Says whether the last barrier has opened: then no rank has anything left to do.

@@ -121,13 +121,13 @@ pub struct RunOptions {
     )]
     pub seed: Option<u64>,
 
-    /// How indices are cut into chunks: `static[,C]`, `dynamic[,C]`, `guided[,C]`
+    /// How indices are cut into chunks: `static[,C]`, `dynamic[,C]`, `steal[,C]`, `auto` and others
     #[arg(
         long,
         value_name = "KIND[,C]",
         env = "SPMD_SCHEDULE",
         help_heading = "Policy",
-        help = "How indices are cut into chunks: static[,C] dynamic[,C] guided[,C]"
+        help = "How indices are cut into chunks: static[,C] dynamic[,C] guided[,C] tss[,C] fac2[,C] awf-b[,C] steal[,C] auto"
     )]
     pub schedule: Option<Schedule>,
     /// Give up after this long: 30s, 5m, 1h

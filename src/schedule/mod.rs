@@ -2,11 +2,15 @@
 //!
 //! A [`Schedule`] is what a user types, `dynamic,1024`. With n, procs and a settled chunk it becomes
 //! a [`Partition`]: a set of *queues*, each a sequence of *tickets*, each ticket naming one chunk. A
-//! shared schedule (`dynamic`, `guided`) has one queue that all ranks draw from; `static` has one
-//! per rank. Which chunk a ticket names depends on the ticket alone, never on who draws it or when:
-//! that is what makes a chunk something that can be handed on, and the output independent of procs.
+//! shared schedule (`dynamic`, `guided`, `tss`, `fac2`, `awf-b`) has one queue that all ranks draw from;
+//! `static` has one per rank. Under `steal`, and where `auto` chooses it, chunks have numbers, and each
+//! rank owns a range of them. Which chunk a ticket or a number names depends on it alone, never on who
+//! draws it or when: that is what makes a chunk something that can be handed on, and the output
+//! independent of procs.
 
+mod choice;
 mod partition;
+mod rules;
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -14,15 +18,18 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::choice::{Choice, Scope, Seen, Source};
 pub use self::partition::Chunk;
 pub(crate) use self::partition::{Partition, Ticket, merged};
+pub(crate) use self::rules::Weight;
 use crate::data::text_in_files;
 use crate::error::{Error, Explained, nearest};
 
-/// How the index space is cut into chunks, as typed: `static[,C]`, `dynamic[,C]`, `guided[,C]`.
+/// How the index space is cut into chunks, as typed: `static[,C]`, `dynamic[,C]`, `guided[,C]`,
+/// `tss[,C]`, `fac2[,C]`, `awf-b[,C]`, `steal[,C]`, `auto`.
 ///
-/// C is in indices. Without it, `static` gives every rank one contiguous slice, and the others use
-/// a chunk that lasts about 50 µs by the kernel's stated cost.
+/// C is in indices; where chunks shrink it is the least. Without it, `static` gives every rank one
+/// contiguous slice, and the others use a chunk that lasts about 50 µs by the kernel's stated cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Schedule {
@@ -32,7 +39,7 @@ pub struct Schedule {
 
 /// The rule of a [`Schedule`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
     /// Chunks are dealt to the ranks in turn, before the run.
     Static,
@@ -40,18 +47,32 @@ pub enum ScheduleKind {
     Dynamic,
     /// As dynamic, with chunks that shrink with what remains: ⌈R/2P⌉, at least C.
     Guided,
+    /// Trapezoid self-scheduling: chunks fall linearly from n/2P to C.
+    Tss,
+    /// Factoring: batches of P equal chunks, each batch half of what is left.
+    Fac2,
+    /// Factoring, with chunks in proportion to how fast each rank has been seen to be.
+    AwfB,
+    /// Each rank has a slice of chunks, and takes from the end of others' when its own is done.
+    Steal,
+    /// Begins as dynamic, looks at what indices and claims cost, and chooses chunk and rule by that.
+    Auto,
 }
 
 impl ScheduleKind {
-    const NAMES: [(&'static str, Self); 3] =
-        [("static", Self::Static), ("dynamic", Self::Dynamic), ("guided", Self::Guided)];
+    const NAMES: [(&'static str, Self); 8] = [
+        ("static", Self::Static),
+        ("dynamic", Self::Dynamic),
+        ("guided", Self::Guided),
+        ("tss", Self::Tss),
+        ("fac2", Self::Fac2),
+        ("awf-b", Self::AwfB),
+        ("steal", Self::Steal),
+        ("auto", Self::Auto),
+    ];
 
     fn name(self) -> &'static str {
-        match self {
-            Self::Static => "static",
-            Self::Dynamic => "dynamic",
-            Self::Guided => "guided",
-        }
+        Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("?", |(name, _)| name)
     }
 }
 
@@ -66,6 +87,11 @@ impl Schedule {
     #[must_use]
     pub fn kind(self) -> ScheduleKind {
         self.kind
+    }
+
+    /// Says whether chunk and rule are to be chosen.
+    pub(crate) fn is_auto(self) -> bool {
+        self.kind == ScheduleKind::Auto
     }
 
     /// Returns the chunk that was asked for, in indices.
@@ -93,7 +119,7 @@ impl FromStr for Schedule {
         let names = ScheduleKind::NAMES.map(|(name, _)| name);
         let Some(&(_, kind)) = ScheduleKind::NAMES.iter().find(|(name, _)| *name == kind) else {
             let hint = nearest(kind, names).map_or_else(
-                || "one of static[,C], dynamic[,C], guided[,C]".to_owned(),
+                || format!("one of {}, with ,C for a chunk of C indices", names.join(" ")),
                 |name| format!("did you mean `{name}`?"),
             );
             return Err(Error::rejected(
@@ -115,32 +141,65 @@ impl FromStr for Schedule {
                 )?)
             }
         };
+        if kind == ScheduleKind::Auto && chunk.is_some() {
+            return Err(Error::rejected(
+                Explained::new(format!("schedule `{text}`: auto chooses the chunk itself"))
+                    .hint("dynamic,C or steal,C takes a chunk"),
+            ));
+        }
         Ok(Self { kind, chunk })
     }
 }
 
 text_in_files!(Schedule);
 
+/// How many chunks a rank is to have at least, for the last ones to balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Balance {
+    /// 16: by a cost that was stated, not seen.
+    Fair,
+    /// 64.
+    Fine,
+    /// 256, of a quarter of the time: where claims cost next to nothing.
+    Finest,
+}
+
 /// Chooses a chunk by time and bytes, for a kernel that takes `ns_per_index`.
 ///
 /// At least 50 µs, so that a claim of well under a microsecond is noise, and at least 64 KiB of
-/// results, a whole number of pages, so that no two writers share a page; at most a sixteenth of a
-/// rank's fair share, so that the last chunks still balance. The rule is in time because a count is
+/// results, a whole number of pages, so that no two writers share a page; at most a part of a rank's
+/// fair share, so that the last chunks still balance. The rule is in time because a count is
 /// wrong both ways: right for microsecond indices, it drowns nanosecond ones in claims.
-pub(crate) fn preferred_chunk(n: u64, procs: u32, ns_per_index: f64, element: usize) -> NonZeroU64 {
+pub(crate) fn chunk_by_time(
+    n: u64,
+    procs: u32,
+    ns_per_index: f64,
+    element: usize,
+    balance: Balance,
+) -> NonZeroU64 {
     const NS: f64 = 50_000.0;
     const BYTES: u64 = 64 * 1024;
     const PAGE: u64 = 4096;
+    let (parts, finer): (u64, u64) = match balance {
+        Balance::Fair => (16, 1),
+        Balance::Fine => (64, 1),
+        Balance::Finest => (256, 4),
+    };
     let element = element as u64;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-    let by_time = (NS / ns_per_index.max(1e-3)).ceil() as u64;
+    let by_time = (NS / finer as f64 / ns_per_index.max(1e-3)).ceil() as u64;
     // A costly index needs no company: the floor in bytes is for kernels that stream.
-    let by_bytes = if ns_per_index < 100.0 { BYTES / element } else { 1 };
-    let share = n.div_ceil(16 * u64::from(procs));
+    let by_bytes = if ns_per_index < 100.0 { BYTES / finer / element } else { 1 };
+    let share = n.div_ceil(parts * u64::from(procs));
     let chunk = by_time.max(by_bytes).min(share).max(1);
     let page = PAGE / element;
     let whole = if chunk >= page { chunk.next_multiple_of(page) } else { chunk };
     NonZeroU64::new(whole).unwrap_or(NonZeroU64::MIN)
+}
+
+/// Chooses the chunk for a schedule that names none, by the cost that the kernel states.
+pub(crate) fn preferred_chunk(n: u64, procs: u32, ns_per_index: f64, element: usize) -> NonZeroU64 {
+    chunk_by_time(n, procs, ns_per_index, element, Balance::Fair)
 }
 
 #[cfg(test)]
@@ -149,7 +208,18 @@ mod tests {
 
     #[test]
     fn reads_openmps_words_and_says_them_back() {
-        for text in ["static", "static,64", "dynamic", "dynamic,1", "guided,16"] {
+        for text in [
+            "static",
+            "static,64",
+            "dynamic",
+            "dynamic,1",
+            "guided,16",
+            "tss",
+            "fac2,8",
+            "awf-b",
+            "steal,1",
+            "auto",
+        ] {
             assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
         }
         assert_eq!("dynamic,1e3".parse::<Schedule>().unwrap().to_string(), "dynamic,1000");
@@ -159,7 +229,9 @@ mod tests {
     fn refuses_what_is_no_schedule_with_the_nearest_name() {
         let error = "dynamik,4".parse::<Schedule>().unwrap_err();
         assert_eq!(error.hint(), Some("did you mean `dynamic`?"));
-        for text in ["", ",", "dynamic,0", "dynamic,-1", "dynamic,x", "static,1,2", "roundrobin"] {
+        for text in
+            ["", ",", "dynamic,0", "dynamic,-1", "dynamic,x", "static,1,2", "roundrobin", "auto,4"]
+        {
             assert!(text.parse::<Schedule>().is_err(), "{text}");
         }
     }

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Schedule, ScheduleKind};
+use super::rules::{Factoring, Trapezoid, Weight};
+use super::{Choice, Schedule, ScheduleKind, Scope, Source};
 
 /// A half-open run of indices.
 pub type Chunk = Range<u64>;
@@ -54,6 +55,9 @@ pub(crate) struct Partition {
     chunk: NonZeroU64,
     /// Boundaries of computed chunks are multiples of this: a page of elements when n is large.
     align: NonZeroU64,
+    /// What `auto` has chosen: it is in the segment, and added by whoever reads it there.
+    #[serde(skip)]
+    choice: Option<Choice>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +70,16 @@ enum Rule {
     Equal,
     /// One queue of shrinking chunks.
     Shrinking,
+    /// One queue of chunks that fall linearly.
+    Falling,
+    /// One queue of batches of equal chunks.
+    Batches,
+    /// One queue of chunks that each rank draws in proportion to its pace.
+    Weighted,
+    /// Equal chunks with numbers, of which each rank owns a range.
+    Owned,
+    /// One queue as far as this index; then what the choice says.
+    Probing { until: u64 },
 }
 
 impl Partition {
@@ -86,12 +100,97 @@ impl Partition {
             (ScheduleKind::Static, Some(_)) => Rule::Dealt,
             (ScheduleKind::Dynamic, _) => Rule::Equal,
             (ScheduleKind::Guided, _) => Rule::Shrinking,
+            (ScheduleKind::Tss, _) => Rule::Falling,
+            (ScheduleKind::Fac2, _) => Rule::Batches,
+            (ScheduleKind::AwfB, _) => Rule::Weighted,
+            (ScheduleKind::Steal, _) => Rule::Owned,
+            (ScheduleKind::Auto, _) => Self::probing(n, procs, preferred),
         };
         let align = if n / u64::from(procs) >= 16 * align.get() { align } else { NonZeroU64::MIN };
         // A chunk beyond n is n; the cap keeps sums of starts and lengths far from overflow.
         let chunk =
             schedule.chunk.unwrap_or(preferred).min(NonZeroU64::new(n).unwrap_or(NonZeroU64::MIN));
-        Self { rule, n, procs, chunk, align }
+        let chunk = if rule == Rule::Owned { chunk.max(least_owned(n)) } else { chunk };
+        Self { rule, n, procs, chunk, align, choice: None }
+    }
+
+    /// Returns how `auto` begins: it looks at a sixty-fourth, or at four chunks a rank. Where that is
+    /// more than a sixteenth, nothing is to be gained by looking: then it is `dynamic`.
+    fn probing(n: u64, procs: u32, preferred: NonZeroU64) -> Rule {
+        let few = preferred.get().saturating_mul(4 * u64::from(procs));
+        let until = (n / 64).max(few);
+        if until <= n / 16 { Rule::Probing { until } } else { Rule::Equal }
+    }
+
+    /// Adds what `auto` has chosen; other rules have no use for it.
+    pub(crate) fn with(self, choice: Option<Choice>) -> Self {
+        Self { choice, ..self }
+    }
+
+    /// Returns what `auto` has chosen.
+    pub(crate) fn choice(&self) -> Option<Choice> {
+        self.choice
+    }
+
+    /// Says whether a choice has to be made before this ticket, which is none yet.
+    pub(crate) fn is_undecided_at(&self, ticket: Ticket) -> bool {
+        match self.rule {
+            Rule::Probing { until } => self.choice.is_none() && ticket.0 >= until,
+            _ => false,
+        }
+    }
+
+    /// Says whether a choice is made while the run goes on.
+    pub(crate) fn is_chosen_late(&self) -> bool {
+        matches!(self.rule, Rule::Probing { .. })
+    }
+
+    /// Returns how many indices a choice is made for, and for how many ranks.
+    pub(crate) fn undecided(&self) -> u64 {
+        match self.rule {
+            Rule::Probing { until } => self.n - until,
+            _ => 0,
+        }
+    }
+
+    /// Returns the batch that an index is of, by the length of its chunks, where ranks have weights.
+    pub(crate) fn batch(&self, index: u64) -> Option<u64> {
+        (self.rule == Rule::Weighted).then(|| self.factoring().chunk_at(index))
+    }
+
+    /// Returns where numbered chunks begin, and how long they are, if there are any.
+    fn owned(&self) -> Option<(u64, NonZeroU64)> {
+        match (self.rule, self.choice) {
+            (Rule::Owned, _) => Some((0, self.chunk)),
+            (Rule::Probing { until }, Some(choice)) if choice.source == Source::Ranges => {
+                let chunk = choice.chunk.max(least_owned(self.n));
+                Some((if choice.scope == Scope::Whole { 0 } else { until }, chunk))
+            }
+            _ => None,
+        }
+    }
+
+    /// Says whether ranks own ranges of numbered chunks.
+    pub(crate) fn has_ranges(&self) -> bool {
+        self.owned().is_some()
+    }
+
+    /// Returns the numbers of the chunks that a rank owns at first.
+    pub(crate) fn range(&self, rank: u32) -> Range<u32> {
+        let Some((from, chunk)) = self.owned() else { return 0..0 };
+        let count = (self.n - from).div_ceil(chunk.get());
+        let at = |rank: u32| {
+            let at = u128::from(count) * u128::from(rank) / u128::from(self.procs);
+            u32::try_from(at).unwrap_or(u32::MAX)
+        };
+        if rank < self.procs { at(rank)..at(rank + 1) } else { 0..0 }
+    }
+
+    /// Returns the chunk of this number, where ranks own ranges; `None` past the last.
+    pub(crate) fn numbered(&self, number: u32) -> Option<Chunk> {
+        let (from, chunk) = self.owned()?;
+        let begin = u64::from(number).checked_mul(chunk.get())?.checked_add(from)?;
+        (begin < self.n).then(|| begin..self.n.min(begin + chunk.get()))
     }
 
     /// Returns the size of the index space.
@@ -111,6 +210,19 @@ impl Partition {
             Rule::Dealt => Schedule::new(ScheduleKind::Static, Some(self.chunk)),
             Rule::Equal => Schedule::new(ScheduleKind::Dynamic, Some(self.chunk)),
             Rule::Shrinking => Schedule::new(ScheduleKind::Guided, Some(self.chunk)),
+            Rule::Falling => Schedule::new(ScheduleKind::Tss, Some(self.chunk)),
+            Rule::Batches => Schedule::new(ScheduleKind::Fac2, Some(self.chunk)),
+            Rule::Weighted => Schedule::new(ScheduleKind::AwfB, Some(self.chunk)),
+            Rule::Owned => Schedule::new(ScheduleKind::Steal, Some(self.chunk)),
+            Rule::Probing { .. } => match self.choice {
+                None => Schedule::new(ScheduleKind::Auto, None),
+                Some(Choice { source: Source::Counter, chunk, .. }) => {
+                    Schedule::new(ScheduleKind::Dynamic, Some(chunk))
+                }
+                Some(Choice { source: Source::Ranges, chunk, .. }) => {
+                    Schedule::new(ScheduleKind::Steal, Some(chunk))
+                }
+            },
         }
     }
 
@@ -118,20 +230,25 @@ impl Partition {
     pub(crate) fn queues(&self) -> u32 {
         match self.rule {
             Rule::Slices | Rule::Dealt => self.procs,
-            Rule::Equal | Rule::Shrinking => 1,
+            _ => 1,
         }
     }
 
-    /// Returns the first ticket of a queue.
-    pub(crate) fn first(&self, _queue: u32) -> Ticket {
-        Ticket(0)
+    /// Returns the first ticket of a queue, for a rank of this weight.
+    pub(crate) fn first(&self, _queue: u32, weight: Weight) -> Ticket {
+        match self.rule {
+            Rule::Weighted => weighted(0, weight),
+            _ => Ticket(0),
+        }
     }
 
-    /// Returns the ticket after `ticket`, which must name a chunk.
-    pub(crate) fn next(&self, queue: u32, ticket: Ticket) -> Ticket {
+    /// Returns the ticket after `ticket`, which must name a chunk, for a rank of this weight.
+    pub(crate) fn next(&self, queue: u32, ticket: Ticket, weight: Weight) -> Ticket {
+        let end = || self.chunk(queue, ticket).map_or(self.n, |chunk| chunk.end);
         match self.rule {
-            Rule::Slices | Rule::Dealt | Rule::Equal => Ticket(ticket.0 + 1),
-            Rule::Shrinking => Ticket(self.chunk(queue, ticket).map_or(self.n, |chunk| chunk.end)),
+            Rule::Shrinking | Rule::Probing { .. } => Ticket(end()),
+            Rule::Weighted => weighted(end(), weight),
+            _ => Ticket(ticket.0 + 1),
         }
     }
 
@@ -151,8 +268,54 @@ impl Partition {
                 let length = share.next_multiple_of(self.align.get()).min(left);
                 (ticket.0, ticket.0 + length)
             }
+            Rule::Falling => {
+                self.cut(Trapezoid::new(self.n, self.procs, self.chunk).at(ticket.0)?)?
+            }
+            Rule::Batches => self.cut(self.factoring().at(ticket.0)?)?,
+            Rule::Weighted => {
+                let (start, weight) = (ticket.0 >> Weight::BITS, Weight::from_raw(ticket.0));
+                let length = weight.of_length(self.factoring().chunk_at(start));
+                self.cut((start, length.max(self.chunk.get())))?
+            }
+            Rule::Owned => return None,
+            // The ticket is the first index.
+            Rule::Probing { until } => self.cut((ticket.0, self.probe(until, ticket.0)?))?,
         };
         (begin < end).then_some(begin..end)
+    }
+
+    /// Cuts a chunk off at n; `None` if it begins there or later.
+    fn cut(&self, (start, length): (u64, u64)) -> Option<(u64, u64)> {
+        (start < self.n).then(|| (start, self.n.min(start.saturating_add(length))))
+    }
+
+    fn factoring(&self) -> Factoring {
+        Factoring::new(self.n, self.procs, self.chunk)
+    }
+
+    /// Returns the length of `auto`'s chunk that begins at this index; `None` if it is none of the queue.
+    fn probe(&self, until: u64, start: u64) -> Option<u64> {
+        let procs = u64::from(self.procs);
+        let choice = self.choice.filter(|choice| start >= until || choice.scope == Scope::Whole);
+        match choice {
+            // All costs are unknown: a claim's worth at first, and growing.
+            None if start < until => {
+                let least = (self.chunk.get() / 256).max(1);
+                Some((start / (2 * procs)).clamp(least, self.chunk.get()).min(until - start))
+            }
+            // Nobody claims it before the choice is made: for those who ask what is left.
+            None => Some(self.n - start.min(self.n)),
+            Some(Choice { source: Source::Ranges, .. }) => None,
+            Some(Choice { source: Source::Counter, chunk, .. }) => {
+                // The last ones are smaller, so that all end together.
+                let taper = (self.n - start.min(self.n)).div_ceil(4 * procs);
+                let least = chunk.get().div_ceil(8);
+                let length = taper.clamp(least, chunk.get());
+                // On a page's boundary, where chunks are that long.
+                let end = (start + length).next_multiple_of(self.align.get());
+                Some(if length > 2 * self.align.get() { end - start } else { length })
+            }
+        }
     }
 
     /// Returns all chunks from these tickets of the queues on, one ticket for each queue.
@@ -166,7 +329,16 @@ impl Partition {
             Rule::Slices => {
                 (0_u32..).zip(next).filter_map(|(queue, &next)| self.chunk(queue, next)).collect()
             }
-            Rule::Equal | Rule::Shrinking => {
+            Rule::Owned => Vec::new(),
+            Rule::Probing { until } => {
+                let end = match self.choice {
+                    Some(Choice { source: Source::Ranges, scope: Scope::Rest, .. }) => until,
+                    Some(Choice { source: Source::Ranges, scope: Scope::Whole, .. }) => 0,
+                    _ => self.n,
+                };
+                next.first().map(|next| next.0..end).into_iter().collect()
+            }
+            Rule::Equal | Rule::Shrinking | Rule::Falling | Rule::Batches | Rule::Weighted => {
                 let first = next.first().and_then(|&next| self.chunk(0, next));
                 first.map(|chunk| chunk.start..self.n).into_iter().collect()
             }
@@ -205,49 +377,65 @@ impl Partition {
                 let first = (0..self.procs).find(|&rank| self.boundary(rank + 1) > chunk.start);
                 first.unwrap_or(self.procs).into()
             }
-            Rule::Dealt | Rule::Equal => chunk.start / self.chunk,
+            Rule::Dealt | Rule::Equal | Rule::Owned => chunk.start / self.chunk,
             // Counted: how many there are before it is no formula. For messages, so it may take a while.
-            Rule::Shrinking => {
-                let (mut ticket, mut number) = (self.first(0), 0);
-                while ticket.0 < chunk.start {
-                    ticket = self.next(0, ticket);
-                    number += 1;
-                }
-                number
+            _ => {
+                let owned = self.owned().filter(|(from, _)| *from <= chunk.start);
+                let end = owned.map_or(chunk.start, |(from, _)| from);
+                let before = self.chunks().take_while(|other| other.start < end).count() as u64;
+                before + owned.map_or(0, |(from, length)| (chunk.start - from) / length)
             }
         }
+    }
+
+    /// Returns the chunks of the only queue, for a rank of even weight.
+    fn chunks(&self) -> impl Iterator<Item = Chunk> {
+        let mut ticket = self.first(0, Weight::EVEN);
+        std::iter::from_fn(move || {
+            let chunk = self.chunk(0, ticket)?;
+            ticket = self.next(0, ticket, Weight::EVEN);
+            Some(chunk)
+        })
     }
 
     /// Returns the slice of the index space that `rank` touches first.
     ///
     /// It is the rank's own under `static`, and a fair share under the other schedules.
     pub(crate) fn slice(&self, rank: u32) -> Chunk {
-        self.boundary(rank)..self.boundary(rank + 1)
+        match self.owned() {
+            Some((0, chunk)) => {
+                let range = self.range(rank);
+                let at = |number: u32| (u64::from(number) * chunk.get()).min(self.n);
+                at(range.start)..at(range.end)
+            }
+            _ => self.boundary(rank)..self.boundary(rank + 1),
+        }
     }
 
-    /// Returns how many chunks there are.
-    pub(crate) fn count(&self) -> u64 {
-        match self.rule {
+    /// Returns how many chunks there are; `None` where a choice or a pace decides, when the run goes on.
+    pub(crate) fn count(&self) -> Option<u64> {
+        Some(match self.rule {
             Rule::Slices => {
                 (0..self.procs).filter(|&rank| !self.slice(rank).is_empty()).count() as u64
             }
-            Rule::Dealt | Rule::Equal => self.n.div_ceil(self.chunk.get()),
-            Rule::Shrinking => {
-                let mut ticket = self.first(0);
-                let mut count = 0;
-                while let Some(chunk) = self.chunk(0, ticket) {
-                    count += 1;
-                    // From here on every chunk is the smallest.
-                    let left = self.n - chunk.end;
-                    if left <= self.chunk.get() * 2 * u64::from(self.procs) {
-                        let least = self.chunk.get().next_multiple_of(self.align.get());
-                        return count + left.div_ceil(least);
+            Rule::Dealt | Rule::Equal | Rule::Owned => self.n.div_ceil(self.chunk.get()),
+            Rule::Probing { .. } | Rule::Weighted => return None,
+            Rule::Shrinking | Rule::Falling | Rule::Batches => {
+                // From some chunk on all have one length: those are not counted one by one.
+                let least = match self.rule {
+                    Rule::Shrinking => self.chunk.get().next_multiple_of(self.align.get()),
+                    _ => self.chunk.get(),
+                };
+                let mut counted = 0;
+                for chunk in self.chunks() {
+                    if chunk.end - chunk.start <= least {
+                        return Some(counted + (self.n - chunk.start).div_ceil(least));
                     }
-                    ticket = self.next(0, ticket);
+                    counted += 1;
                 }
-                count
+                counted
             }
-        }
+        })
     }
 
     fn equal(&self, number: u64) -> Option<(u64, u64)> {
@@ -267,40 +455,64 @@ impl Partition {
     }
 }
 
+/// Returns the ticket of a chunk that begins at this index, for a rank of this weight.
+fn weighted(start: u64, weight: Weight) -> Ticket {
+    Ticket(start << Weight::BITS | weight.raw())
+}
+
+/// Returns the least chunk whose numbers fit the halves of a word.
+fn least_owned(n: u64) -> NonZeroU64 {
+    NonZeroU64::new(n.div_ceil(u64::from(u32::MAX) - 1)).unwrap_or(NonZeroU64::MIN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// All chunks of the queues and of the ranks' ranges; who draws next differs in weight.
     fn all_chunks(partition: &Partition) -> Vec<Chunk> {
         let mut chunks = Vec::new();
         for queue in 0..partition.queues() {
-            let mut ticket = partition.first(queue);
+            let weight = |turn: usize| Weight::from_raw([32, 7, 127, 1][turn % 4]);
+            let mut ticket = partition.first(queue, weight(0));
             while let Some(chunk) = partition.chunk(queue, ticket) {
                 chunks.push(chunk);
-                ticket = partition.next(queue, ticket);
+                ticket = partition.next(queue, ticket, weight(chunks.len()));
             }
+        }
+        for rank in 0..partition.procs() {
+            chunks.extend(partition.range(rank).map(|number| partition.numbered(number).unwrap()));
         }
         chunks
     }
 
     fn schedules() -> impl Strategy<Value = Schedule> {
+        use ScheduleKind::{Auto, AwfB, Dynamic, Fac2, Guided, Static, Steal, Tss};
+        let kinds = vec![Static, Dynamic, Guided, Tss, Fac2, AwfB, Steal, Auto];
         (
-            prop_oneof![
-                Just(ScheduleKind::Static),
-                Just(ScheduleKind::Dynamic),
-                Just(ScheduleKind::Guided)
-            ],
+            proptest::sample::select(kinds),
             prop_oneof![Just(None), (1_u64..5000).prop_map(NonZeroU64::new)],
         )
             .prop_map(|(kind, chunk)| Schedule::new(kind, chunk))
+    }
+
+    fn choices() -> impl Strategy<Value = Option<Choice>> {
+        let sources = proptest::sample::select(vec![Source::Counter, Source::Ranges]);
+        let scopes = proptest::sample::select(vec![Scope::Rest, Scope::Whole]);
+        let choice = (sources, scopes, 1_u64..5000).prop_map(|(source, scope, chunk)| {
+            let chunk = NonZeroU64::new(chunk).unwrap();
+            Some(Choice { source, scope, chunk })
+        });
+        prop_oneof![1 => Just(None), 4 => choice]
     }
 
     proptest! {
         #[test]
         fn the_chunks_of_every_schedule_partition_the_index_space(
             schedule in schedules(),
-            n in 0_u64..20_000,
+            choice in choices(),
+            n in prop_oneof![0_u64..20_000, 200_000_u64..300_000],
             procs in 1_u32..70,
             preferred in 1_u64..5000,
             align in 1_u64..600,
@@ -309,9 +521,17 @@ mod tests {
                 schedule, n, procs,
                 NonZeroU64::new(preferred).unwrap(), NonZeroU64::new(align).unwrap(),
             );
+            let partition = partition.with(choice);
             let mut chunks = all_chunks(&partition);
-            prop_assert_eq!(chunks.len() as u64, partition.count());
+            if let Some(count) = partition.count() {
+                prop_assert_eq!(chunks.len() as u64, count);
+            }
             chunks.sort_by_key(|chunk| chunk.start);
+            for (number, chunk) in (0..).zip(&chunks).step_by(chunks.len() / 20 + 1) {
+                if schedule.kind() != ScheduleKind::AwfB {
+                    prop_assert_eq!(partition.number(chunk), number);
+                }
+            }
             let mut at = 0;
             for chunk in chunks {
                 prop_assert_eq!(chunk.start, at);
@@ -329,26 +549,31 @@ mod tests {
 
         #[test]
         fn the_rest_is_all_that_the_tickets_before_do_not_name(
-            schedule in schedules(), n in 0_u64..3000, procs in 1_u32..6,
+            schedule in schedules(), choice in choices(), n in 0_u64..3000, procs in 1_u32..6,
             steps in proptest::collection::vec(0_usize..40, 6),
         ) {
             let partition = Partition::new(schedule, n, procs, NonZeroU64::MIN, NonZeroU64::MIN);
+            let partition = partition.with(choice);
             prop_assert!(partition.is_sound());
             let mut taken = Vec::new();
             let mut next = Vec::new();
             for queue in 0..partition.queues() {
-                let mut ticket = partition.first(queue);
+                let mut ticket = partition.first(queue, Weight::EVEN);
                 for _ in 0..steps[queue as usize] {
                     let Some(chunk) = partition.chunk(queue, ticket) else { break };
                     taken.push(chunk);
-                    ticket = partition.next(queue, ticket);
+                    ticket = partition.next(queue, ticket, Weight::EVEN);
                 }
                 next.push(ticket);
             }
-            let taken: u64 = taken.iter().map(|chunk| chunk.end - chunk.start).sum();
+            let owned = (0..procs).flat_map(|rank| partition.range(rank));
+            let owned: Vec<Chunk> =
+                owned.map(|number| partition.numbered(number).unwrap()).collect();
+            let length = |chunks: &[Chunk]| -> u64 {
+                chunks.iter().map(|chunk| chunk.end - chunk.start).sum()
+            };
             let rest = merged(partition.rest(&next));
-            let left: u64 = rest.iter().map(|chunk| chunk.end - chunk.start).sum();
-            prop_assert_eq!(taken + left, n);
+            prop_assert_eq!(length(&taken) + length(&owned) + length(&rest), n);
         }
 
         #[test]
@@ -360,7 +585,7 @@ mod tests {
             for queue in [0, partition.queues() - 1] {
                 if let Some(chunk) = partition.chunk(queue, Ticket::from_raw(raw)) {
                     prop_assert!(chunk.end <= MAX_SIZE);
-                    let next = partition.next(queue, Ticket::from_raw(raw));
+                    let next = partition.next(queue, Ticket::from_raw(raw), Weight::from_raw(127));
                     prop_assert!(next.raw() < 1 << Ticket::BITS);
                 }
             }

@@ -2,17 +2,20 @@
 
 use std::io;
 
-use super::claims::{Claims, Lease};
-use super::header::Header;
+use super::claims::{Claimer, Claims, Lease};
+use super::header::{Header, RankSlot};
 use super::lock::{Lock, LockFault};
 use super::point::Probe;
-use crate::schedule::Partition;
+use super::sync::Relaxed;
+use crate::schedule::{Choice, Partition, Seen};
 
 /// Hands out chunks, one at a time, under the lock.
 pub(crate) struct Counter<'a> {
     lock: Lock<'a>,
     claims: Claims<'a>,
     header: &'a Header,
+    ranks: &'a [RankSlot],
+    element: usize,
 }
 
 /// What came of asking for a chunk.
@@ -26,24 +29,35 @@ pub(crate) enum Claimed<'a> {
 }
 
 impl<'a> Counter<'a> {
-    pub(crate) fn attach(header: &'a Header, claims: Claims<'a>) -> io::Result<Self> {
-        Ok(Self { lock: Lock::attach(header)?, claims, header })
+    /// Takes the counter of a segment. What `auto` chooses depends on what `ranks` say of themselves, and
+    /// on the bytes of an element.
+    pub(crate) fn attach(
+        header: &'a Header,
+        claims: Claims<'a>,
+        ranks: &'a [RankSlot],
+        element: usize,
+    ) -> io::Result<Self> {
+        Ok(Self { lock: Lock::attach(header)?, claims, header, ranks, element })
     }
 
-    /// Claims a chunk for `rank`.
+    /// Claims a chunk. One of the rank's own range needs no lock.
     pub(crate) fn claim(
         &self,
         partition: &Partition,
-        rank: u32,
+        claimer: Claimer,
         probe: &impl Probe,
     ) -> io::Result<Claimed<'a>> {
         loop {
             if self.header.aborted() {
                 return Ok(Claimed::Aborted);
             }
+            if let Some(lease) = self.claims.own(partition, claimer.rank) {
+                return Ok(Claimed::Chunk(lease));
+            }
             match self.lock.acquire() {
                 Ok(held) => {
-                    let lease = self.claims.claim(partition, rank, probe);
+                    let decide = |partition: &Partition| self.decide(partition);
+                    let lease = self.claims.claim(partition, claimer, decide, probe);
                     drop(held);
                     return Ok(lease.map_or(Claimed::Drained, Claimed::Chunk));
                 }
@@ -51,5 +65,18 @@ impl<'a> Counter<'a> {
                 Err(LockFault::Broken(error)) => return Err(error),
             }
         }
+    }
+
+    /// Chooses for `auto`, by the figures of all ranks.
+    fn decide(&self, partition: &Partition) -> (Choice, Seen) {
+        let mut seen = Seen::default();
+        for rank in self.ranks {
+            // All Relaxed: figures; any mixture of earlier and later ones will do.
+            seen.items += rank.items.load(Relaxed);
+            seen.busy += rank.busy.load(Relaxed);
+            seen.claim += rank.claim.load(Relaxed);
+        }
+        let choice = Choice::of(seen, partition.undecided(), partition.procs(), self.element);
+        (choice, seen)
     }
 }

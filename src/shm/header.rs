@@ -6,7 +6,7 @@ use super::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release, fence};
 /// "SPMDSHM\0" as a little-endian word; written last.
 const MAGIC: u64 = u64::from_le_bytes(*b"SPMDSHM\0");
 /// The version of the layout: bumped with any change to a type in the segment.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 /// Sizes of what lies in the segment folded into one word, so that a stranger is recognised even
 /// where somebody forgot to bump [`LAYOUT`].
 const ABI: u32 = (size_of::<Header>() as u32)
@@ -57,6 +57,8 @@ const _: () = {
     assert!(size_of::<RankSlot>() == 512);
     assert!(size_of::<super::claims::Tail>() == 128);
     assert!(size_of::<super::claims::LeaseSlot>() == 128);
+    assert!(size_of::<super::claims::RangeSlot>() == 128);
+    assert!(size_of::<super::claims::Handover>() == 128);
 };
 
 /// Why all ranks must stop.
@@ -365,7 +367,9 @@ pub(crate) struct RankSlot {
     crash_address: AtomicU64,
     /// Where the stack was.
     crash_stack: AtomicU64,
-    pad: [AtomicU64; 14],
+    /// Nanoseconds an index, as an f64; 0: none yet.
+    pub(crate) pace: AtomicU64,
+    pad: [AtomicU64; 13],
 }
 
 /// What a rank wrote down of the memory fault it died of.
@@ -407,6 +411,7 @@ impl RankSlot {
             crash: AtomicU64::new(0),
             crash_address: AtomicU64::new(0),
             crash_stack: AtomicU64::new(0),
+            pace: AtomicU64::new(0),
             pad: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -429,6 +434,7 @@ impl RankSlot {
         self.fault_index.store(u64::MAX, Relaxed);
         self.single.store(u64::MAX, Relaxed);
         self.crash.store(0, Relaxed);
+        self.pace.store(0, Relaxed);
     }
 
     /// Names the index that is computed next, alone; `None` when that is over.

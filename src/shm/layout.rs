@@ -4,7 +4,7 @@
 //! the same [`Layout`]: there is no table of offsets to trust. All arithmetic is checked.
 
 use super::barrier::Barrier;
-use super::claims::{LeaseSlot, Tail};
+use super::claims::{Handover, LeaseSlot, RangeSlot, Tail};
 use super::exceptions::Exceptions;
 use super::header::{Header, PassTime, RankSlot};
 
@@ -46,12 +46,14 @@ pub(crate) struct Layout {
     pub(crate) exceptions: Span,
     pub(crate) tails: Span,
     pub(crate) slots: Span,
+    pub(crate) ranges: Span,
+    pub(crate) handover: Span,
     pub(crate) ranks: Span,
     pub(crate) samples: Span,
     pub(crate) job: Span,
     /// Everything up to here is bookkeeping: mapped, writable, by all.
     pub(crate) control: usize,
-    /// Saved blocks, one per lease slot.
+    /// Saved blocks: one per lease slot, then one per range.
     pub(crate) saved: Span,
     /// The input array; ranks map it read-only.
     pub(crate) source: Span,
@@ -84,12 +86,14 @@ impl Layout {
         let exceptions = place(size_of::<Exceptions>(), 128)?;
         let tails = place((dims.queues as usize).checked_mul(size_of::<Tail>())?, 128)?;
         let slots = place(procs.checked_mul(size_of::<LeaseSlot>())?, 128)?;
+        let ranges = place(procs.checked_mul(size_of::<RangeSlot>())?, 128)?;
+        let handover = place(size_of::<Handover>(), 128)?;
         let ranks = place(procs.checked_mul(size_of::<RankSlot>())?, 128)?;
         let samples =
             place(usize::try_from(dims.samples).ok()?.checked_mul(size_of::<PassTime>())?, 128)?;
         let job = place(usize::try_from(dims.job).ok()?, 128)?;
         let control = place(0, PAGE)?.offset;
-        let saved = place(usize::try_from(dims.saved_block).ok()?.checked_mul(procs)?, PAGE)?;
+        let saved = place(usize::try_from(dims.saved_block).ok()?.checked_mul(2 * procs)?, PAGE)?;
         let source = place(usize::try_from(dims.source).ok()?, PAGE)?;
         let result = place(usize::try_from(dims.result).ok()?, PAGE)?;
         let total = place(0, PAGE)?.offset;
@@ -100,6 +104,8 @@ impl Layout {
             exceptions,
             tails,
             slots,
+            ranges,
+            handover,
             ranks,
             samples,
             job,
@@ -114,7 +120,7 @@ impl Layout {
     /// Returns where the words lie that say what is finished: they may lie in a file instead.
     pub(crate) fn words(&self) -> Span {
         let offset = self.exceptions.offset;
-        Span { offset, len: self.slots.offset + self.slots.len - offset }
+        Span { offset, len: self.handover.offset + self.handover.len - offset }
     }
 
     /// Returns the bytes that n and the chunk have no part in: what the run itself costs.
@@ -151,7 +157,7 @@ mod tests {
             let queues = if own { procs } else { 1 };
             let dims = Dims { procs, queues, samples, job, saved_block, source, result };
             if let Some(l) = Layout::new(dims) {
-                let spans = [l.header, l.barrier, l.exceptions, l.tails, l.slots, l.ranks, l.samples, l.job,
+                let spans = [l.header, l.barrier, l.exceptions, l.tails, l.slots, l.ranges, l.handover, l.ranks, l.samples, l.job,
                     Span { offset: l.control, len: 0 }, l.saved, l.source, l.result,
                     Span { offset: l.total, len: 0 }];
                 for pair in spans.windows(2) {

@@ -39,7 +39,7 @@ mod sync;
 mod words;
 
 pub(crate) use barrier::{Aborted, EPOCHS, Patience};
-pub(crate) use claims::{Incomplete, Lease, Progress};
+pub(crate) use claims::{Claimer, Incomplete, Lease, Progress};
 pub(crate) use control::{Attached, Control};
 pub(crate) use counter::{Claimed, Counter};
 pub(crate) use exceptions::Care;

@@ -29,6 +29,18 @@ pub(crate) enum Point {
     AdoptBefore,
     /// It holds the lock and has adopted it.
     AdoptAfter,
+    /// It holds the lock and has laid out what `auto` chooses; the choice is not known yet.
+    ChoiceLaidOut,
+    /// It holds the lock, and the choice is known.
+    ChoiceMade,
+    /// It holds the lock and has said what it is about to take from whom.
+    StealBegun,
+    /// It holds the lock and has cut a range off another's; it is nobody's yet.
+    StealTaken,
+    /// It holds the lock, and what it took is its own; it still says that it is about to take it.
+    StealMoved,
+    /// It holds the lock and has ended what another thief began; that is still said to go on.
+    StealFinished,
     /// It has a chunk, and computed nothing of it.
     RunFirst,
     /// It has computed half of a block.
@@ -67,7 +79,7 @@ pub(crate) enum Point {
 
 impl Point {
     /// Every point, with its name.
-    pub(crate) const ALL: [(&'static str, Self); 26] = [
+    pub(crate) const ALL: [(&'static str, Self); 32] = [
         ("start", Self::Started),
         ("attached", Self::Attached),
         ("prepare.mid", Self::PrepareMid),
@@ -77,6 +89,12 @@ impl Point {
         ("lock.lease", Self::LockLease),
         ("adopt.before", Self::AdoptBefore),
         ("adopt.after", Self::AdoptAfter),
+        ("choice.laid", Self::ChoiceLaidOut),
+        ("choice.made", Self::ChoiceMade),
+        ("steal.begun", Self::StealBegun),
+        ("steal.taken", Self::StealTaken),
+        ("steal.moved", Self::StealMoved),
+        ("steal.finished", Self::StealFinished),
         ("run.first", Self::RunFirst),
         ("run.mid", Self::RunMid),
         ("undo.half", Self::UndoHalf),

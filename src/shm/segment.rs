@@ -23,6 +23,7 @@ use crate::host::leftover::effective_uid;
 use crate::host::limits;
 use crate::host::map::{self, Access, Window};
 use crate::host::signals::undisturbed;
+use crate::schedule::Partition;
 
 /// What holds the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -63,6 +64,7 @@ impl Segment {
         layout: Layout,
         backing: Backing,
         job: &[u8],
+        partition: &Partition,
         pins: &[Option<u32>],
         words: Option<Window>,
     ) -> Result<Self, Error> {
@@ -80,7 +82,7 @@ impl Segment {
         let control = segment.control();
         control.header().write(&layout.dims, layout.total);
         Lock::initialise(control.header()).map_err(|e| cannot_create(&layout, &e))?;
-        control.claims().reset();
+        control.claims().begin(partition);
         for (rank, &cpu) in control.ranks().iter().zip(pins) {
             rank.prepare(cpu);
         }

@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use super::claims::{Claims, LeaseSlot, Tail};
+use super::claims::{Claims, Handover, LeaseSlot, RangeSlot, Ranges, Tail};
 use super::exceptions::Exceptions;
 use super::layout::{Dims, Layout, Span};
 use crate::host::map::Window;
@@ -68,6 +68,10 @@ impl<'a> Words<'a> {
         Claims::new(
             self.array::<Tail>(self.layout.tails),
             self.array::<LeaseSlot>(self.layout.slots),
+            Ranges::new(
+                self.array::<RangeSlot>(self.layout.ranges),
+                &self.array::<Handover>(self.layout.handover)[0],
+            ),
         )
     }
 

@@ -15,6 +15,7 @@
 mod chunk;
 mod crash;
 mod inject;
+mod pace;
 mod rank;
 mod windows;
 

@@ -4,6 +4,7 @@ use std::io;
 
 use super::chunk::Executor;
 use super::inject::Injector;
+use super::pace::Pace;
 use super::windows::{self, Windows};
 use super::{Descriptors, End, Stop, internal, machine};
 use crate::arrays::{self, Arrays, InputFrom};
@@ -45,6 +46,7 @@ struct Work<'a> {
     slice: Chunk,
     /// What of the results this process has mapped already, in positions.
     mapped: Chunk,
+    pace: Pace,
 }
 
 impl<'a> Rank<'a> {
@@ -113,8 +115,13 @@ impl<'a> Rank<'a> {
         // SAFETY: windows into files were mapped with n elements, those into the segment were compared
         // with n in `agree`; all stay mapped to the end of this function.
         let mut arrays = unsafe { Arrays::new(job, InputFrom::of(job, input), result) };
-        let counter = Counter::attach(self.control.header(), self.control.claims())
-            .map_err(internal("cannot use the counter's lock"))?;
+        let counter = Counter::attach(
+            self.control.header(),
+            self.control.claims(),
+            self.control.ranks(),
+            job.dtype.size(),
+        )
+        .map_err(internal("cannot use the counter's lock"))?;
         self.slot.note_attached(clock::now_ns());
 
         let setting = job.setting(&params);
@@ -129,7 +136,8 @@ impl<'a> Rank<'a> {
             injector,
         };
         let slice = job.partition.slice(self.number);
-        let mut work = Work { job, counter, injector, slice, mapped: 0..0 };
+        let pace = Pace::new(self.number);
+        let mut work = Work { job, counter, injector, slice, mapped: 0..0, pace };
         let serial = kernel.has_serial(&setting);
         let mut tally = Tally::default();
         loop {
@@ -173,7 +181,7 @@ impl<'a> Rank<'a> {
             }
         } else if self.number == 0 {
             // Nobody claims before the barrier that follows.
-            self.control.claims().reset();
+            self.control.claims().reset(&job.partition);
         }
         let mut initialise = |positions: Chunk| -> Result<(), Stop> {
             if job.mode == Mode::InPlace {
@@ -230,17 +238,19 @@ impl<'a> Rank<'a> {
         let (job, injector) = (work.job, work.injector);
         self.slot.set_stage(Stage::Pass);
         let begin = *tally.begin.get_or_insert_with(clock::now_ns);
+        let looks = pass == 0 && job.partition.is_chosen_late();
         loop {
             let before = clock::now_ns();
             let claimed = work
                 .counter
-                .claim(&job.partition, self.number, injector)
+                .claim(&job.partition, work.pace.claimer(), injector)
                 .map_err(internal("the counter's lock is broken"))?;
-            let claimed_at = clock::now_ns();
-            tally.claim += claimed_at - before;
             let lease = match claimed {
                 Claimed::Chunk(lease) => lease,
-                Claimed::Drained => break,
+                Claimed::Drained => {
+                    tally.claim += clock::now_ns() - before;
+                    break;
+                }
                 Claimed::Aborted => return Err(Stop::Aborted),
             };
             let chunk = lease.chunk();
@@ -249,12 +259,20 @@ impl<'a> Rank<'a> {
             if pass == 0 {
                 self.touch_elsewhere(job, arrays, &work.mapped, &chunk)?;
             }
+            let ready = clock::now_ns();
+            tally.claim += ready - before;
             if !injector.is_empty() {
-                injector.enter(Some(job.partition.number(&chunk)));
+                injector.enter(Some(self.control.claims().settled(&job.partition).number(&chunk)));
             }
             executor.compute(arrays, lease)?;
             injector.enter(None);
-            tally.busy += clock::now_ns() - claimed_at;
+            let spent = clock::now_ns() - ready;
+            tally.busy += spent;
+            let ranks = self.control.ranks();
+            work.pace.add(&job.partition, chunk.start, chunk.end - chunk.start, spent, ranks);
+            if looks {
+                self.record(tally); // Whoever decides for `auto` goes by it.
+            }
         }
         let arrived = clock::now_ns();
         if let Some(timed) = pass.checked_sub(u64::from(job.warmup))

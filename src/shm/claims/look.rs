@@ -1,7 +1,7 @@
 //! What claim words say to somebody who only reads them: the audit, the checkpoint, and messages.
 
 use super::{Acquire, Claims, LeaseState, NO_SLOT, SLOT_BITS, executor, ticket_of};
-use crate::schedule::{Chunk, Partition, Ticket, merged};
+use crate::schedule::{Chunk, Partition, Ticket, Weight, merged};
 
 /// Why a pass is not complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +21,16 @@ pub(crate) enum Incomplete {
 }
 
 impl Claims<'_> {
-    /// Returns the chunk `rank` is in, for messages. Racy by nature, never out of range.
+    /// Returns the chunk `rank` is in, for messages, if it is in a pass. Racy by nature, never out of range.
     pub(crate) fn current(&self, partition: &Partition, rank: u32) -> Option<Chunk> {
+        let of_range = || {
+            let partition = self.settled(partition);
+            if partition.has_ranges() { self.ranges.in_hand(&partition, rank) } else { None }
+        };
+        self.leased(partition, rank).or_else(of_range)
+    }
+
+    fn leased(&self, partition: &Partition, rank: u32) -> Option<Chunk> {
         self.slots.iter().enumerate().find_map(|(number, slot)| {
             let word = slot.lease.load(Acquire); // Pairs with Release in `claim` [lease].
             (LeaseState::of(word) == LeaseState::Run && executor(word) == rank)
@@ -38,7 +46,7 @@ impl Claims<'_> {
         // Acquire, pairs with Release in `claim` [tail].
         let last = self.tails.get(queue as usize)?.word.load(Acquire);
         let (_, ticket) = self.half_way(last)?;
-        partition.chunk(queue, ticket)
+        self.settled(partition).chunk(queue, ticket)
     }
 
     /// Checks that every chunk was claimed and finished. `Ok` is true at any time, and of the pass
@@ -59,7 +67,23 @@ impl Claims<'_> {
                 return Err(Incomplete::Running { rank, chunk });
             }
         }
-        claimed
+        claimed?;
+        let partition = self.settled(partition);
+        if partition.has_ranges() { self.audit_ranges(&partition) } else { Ok(()) }
+    }
+
+    /// Checks that every range is empty, and nothing on its way from one to another.
+    fn audit_ranges(&self, partition: &Partition) -> Result<(), Incomplete> {
+        let Some(ranges) = self.ranges.snapshot() else {
+            return Err(Incomplete::Running { rank: None, chunk: None });
+        };
+        match ranges.first() {
+            Some(range) => Err(match partition.numbered(range.lo) {
+                Some(next) => Incomplete::Unclaimed { next },
+                None => Incomplete::Running { rank: None, chunk: None },
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Checks that every chunk was claimed, and the last of each queue finished.
@@ -69,8 +93,9 @@ impl Claims<'_> {
             // earlier claims of the queue.
             let last = tail.word.load(Acquire);
             let ticket = Ticket::from_raw(last >> SLOT_BITS);
+            let partition = self.settled(partition);
             let next = if last & NO_SLOT == NO_SLOT {
-                partition.first(queue)
+                partition.first(queue, Weight::EVEN)
             } else {
                 // A claimer that died between its two stores shows here: the tail names a slot
                 // whose lease is of another ticket.
@@ -83,7 +108,7 @@ impl Claims<'_> {
                     let chunk = partition.chunk(queue, ticket);
                     return Err(Incomplete::Running { rank: None, chunk });
                 }
-                partition.next(queue, ticket)
+                partition.next(queue, ticket, Weight::EVEN)
             };
             if let Some(next) = partition.chunk(queue, next) {
                 return Err(Incomplete::Unclaimed { next });
@@ -110,8 +135,9 @@ impl Claims<'_> {
         for (queue, tail) in (0_u32..).zip(self.tails) {
             // Acquire, pairs with Release in `claim` [tail].
             let last = tail.word.load(Acquire);
+            let partition = self.settled(partition);
             if last & NO_SLOT == NO_SLOT {
-                next.push(partition.first(queue));
+                next.push(partition.first(queue, Weight::EVEN));
                 continue;
             }
             let ticket = Ticket::from_raw(last >> SLOT_BITS);
@@ -121,7 +147,7 @@ impl Claims<'_> {
             if ticket_of(word) != ticket || LeaseState::of(word) != LeaseState::Done {
                 chunks.push(chunk); // Half-way, or running, or finished just now and its slot reused.
             }
-            next.push(partition.next(queue, ticket));
+            next.push(partition.next(queue, ticket, Weight::EVEN));
         }
         for (number, slot) in self.slots.iter().enumerate() {
             let word = slot.lease.load(Acquire); // Pairs with Release in `commit` [lease].
@@ -129,8 +155,26 @@ impl Claims<'_> {
                 chunks.push(self.chunk_of(partition, number, word)?);
             }
         }
+        let partition = self.settled(partition);
         chunks.extend(partition.rest(&next));
+        if partition.has_ranges() {
+            self.remaining_of_ranges(&partition, &mut chunks)?;
+        }
         Some(merged(chunks))
+    }
+
+    fn remaining_of_ranges(&self, partition: &Partition, chunks: &mut Vec<Chunk>) -> Option<()> {
+        let Some(ranges) = self.ranges.snapshot() else {
+            // Never still: then all of it may be left, which is safe to say.
+            let first = partition.numbered(0)?;
+            chunks.push(first.start..partition.size());
+            return Some(());
+        };
+        for range in ranges {
+            let (first, last) = (partition.numbered(range.lo)?, partition.numbered(range.hi - 1)?);
+            chunks.push(first.start..last.end);
+        }
+        Some(())
     }
 }
 
@@ -142,10 +186,10 @@ mod tests {
     #[test]
     fn the_audit_names_a_chunk_that_was_claimed_and_not_finished() {
         let partition = partition("dynamic,5", 10, 2);
-        let (tails, slots) = words(&partition, 2);
-        let claims = Claims::new(&tails, &slots);
-        let _dropped = claims.claim(&partition, 1, &()).unwrap();
-        claims.claim(&partition, 0, &()).unwrap().commit();
+        let words = words(&partition, 2);
+        let claims = words.claims(&partition);
+        let _dropped = claims.next(&partition, 1).unwrap();
+        claims.next(&partition, 0).unwrap().commit();
         let found = claims.audit(&partition);
         assert_eq!(found, Err(Incomplete::Running { rank: Some(1), chunk: Some(0..5) }));
     }
@@ -153,18 +197,18 @@ mod tests {
     #[test]
     fn the_audit_names_the_first_chunk_that_nobody_claimed() {
         let partition = partition("dynamic,5", 10, 2);
-        let (tails, slots) = words(&partition, 2);
-        let claims = Claims::new(&tails, &slots);
-        claims.claim(&partition, 1, &()).unwrap().commit();
+        let words = words(&partition, 2);
+        let claims = words.claims(&partition);
+        claims.next(&partition, 1).unwrap().commit();
         assert_eq!(claims.audit(&partition), Err(Incomplete::Unclaimed { next: 5..10 }));
     }
 
     #[test]
     fn the_audit_sees_a_claimer_that_died_between_its_two_stores() {
         let partition = partition("dynamic,5", 5, 1);
-        let (tails, slots) = words(&partition, 1);
-        tails[0].word.store(tail_word(Ticket::from_raw(0), 0), Release);
-        let claims = Claims::new(&tails, &slots);
+        let words = words(&partition, 1);
+        words.tails[0].word.store(tail_word(Ticket::from_raw(0), 0), Release);
+        let claims = words.claims(&partition);
         assert_eq!(
             claims.audit(&partition),
             Err(Incomplete::Running { rank: None, chunk: Some(0..5) })
@@ -173,11 +217,11 @@ mod tests {
 
     #[test]
     fn what_remains_is_what_was_not_committed() {
-        for schedule in ["static", "static,2", "dynamic,3", "guided,2"] {
+        for schedule in ["static", "static,2", "dynamic,3", "guided,2", "tss", "fac2", "steal,2"] {
             for procs in [1_u32, 2, 3] {
                 let partition = partition(schedule, 25, procs);
-                let (tails, slots) = words(&partition, procs);
-                let claims = Claims::new(&tails, &slots);
+                let words = words(&partition, procs);
+                let claims = words.claims(&partition);
                 let mut left: Vec<u64> = (0..25).collect();
                 let remaining = || -> Vec<u64> {
                     claims.remaining(&partition).unwrap().into_iter().flatten().collect()
@@ -192,7 +236,7 @@ mod tests {
                             left.retain(|index| !lease.chunk().contains(index));
                             lease.commit();
                         }
-                        None => held[rank as usize] = claims.claim(&partition, rank, &()),
+                        None => held[rank as usize] = claims.next(&partition, rank),
                     }
                     if turn % 9 == 0 && held[rank as usize].take().is_some() {
                         claims.give_up(&partition, rank); // Killed: an orphan remains, too.
@@ -205,15 +249,15 @@ mod tests {
     #[test]
     fn a_claim_that_stopped_half_way_remains() {
         let partition = partition("dynamic,5", 20, 2);
-        let (tails, slots) = words(&partition, 2);
-        let claims = Claims::new(&tails, &slots);
+        let words = words(&partition, 2);
+        let claims = words.claims(&partition);
         // In a slot that was never used, and in one whose last chunk is done.
         for (ticket, expected) in [(0, 0..20), (1, 5..20)] {
-            let before = slots[0].lease.load(Relaxed);
-            tails[0].word.store(tail_word(Ticket::from_raw(ticket), 0), Relaxed);
+            let before = words.slots[0].lease.load(Relaxed);
+            words.tails[0].word.store(tail_word(Ticket::from_raw(ticket), 0), Relaxed);
             assert_eq!(claims.remaining(&partition).unwrap(), [expected]);
-            assert_eq!(slots[0].lease.load(Relaxed), before);
-            slots[0]
+            assert_eq!(words.slots[0].lease.load(Relaxed), before);
+            words.slots[0]
                 .lease
                 .store(lease_word(Ticket::from_raw(ticket), 0, LeaseState::Done), Relaxed);
         }
@@ -223,14 +267,14 @@ mod tests {
     #[test]
     fn words_that_name_no_chunk_are_not_believed() {
         let partition = partition("dynamic,5", 20, 2);
-        let (tails, slots) = words(&partition, 2);
-        let claims = Claims::new(&tails, &slots);
+        let words = words(&partition, 2);
+        let claims = words.claims(&partition);
         for (ticket, slot) in [(4, 0), (0, 2), (1 << 40, 1)] {
-            tails[0].word.store(tail_word(Ticket::from_raw(ticket), slot), Relaxed);
+            words.tails[0].word.store(tail_word(Ticket::from_raw(ticket), slot), Relaxed);
             assert_eq!(claims.remaining(&partition), None);
         }
-        claims.reset();
-        slots[1].lease.store(lease_word(Ticket::from_raw(9), 1, LeaseState::Run), Relaxed);
+        claims.reset(&partition);
+        words.slots[1].lease.store(lease_word(Ticket::from_raw(9), 1, LeaseState::Run), Relaxed);
         assert_eq!(claims.remaining(&partition), None);
     }
 }

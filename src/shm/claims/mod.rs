@@ -43,12 +43,22 @@
 //! to the chunk its lease names. Chunks of a queue owned by one rank (`static`) use that rank's slot
 //! and no other: a lease does not say of which queue its ticket is. Chunks of the shared queue use any.
 
+//! # Chunks that no queue has
+//!
+//! Under `steal` ranks own ranges of chunks: see `ranges.rs`. `auto` begins with the shared queue. Whoever
+//! would claim the first ticket after the part that is looked at decides instead, under the lock: it
+//! lays out the ranges, if it wants them, and then stores the choice, one word. A death before that store
+//! leaves ranges that nobody looks at, and the next claimer decides. The words of the queue stay what
+//! they are; what they hold is finished as ever.
+
 mod look;
+mod ranges;
 
 pub(crate) use self::look::Incomplete;
+pub(crate) use self::ranges::{Handover, RangeSlot, Ranges};
 use super::point::{Point, Probe};
 use super::sync::{Acquire, AtomicU64, Relaxed, Release, fence};
-use crate::schedule::{Chunk, Partition, Ticket};
+use crate::schedule::{Choice, Chunk, Partition, Scope, Seen, Ticket, Weight};
 
 const SLOT_BITS: u32 = 64 - Ticket::BITS;
 const NO_SLOT: u64 = (1 << SLOT_BITS) - 1;
@@ -114,6 +124,23 @@ fn tail_word(ticket: Ticket, slot: u64) -> u64 {
 pub(crate) struct Claims<'a> {
     tails: &'a [Tail],
     slots: &'a [LeaseSlot],
+    ranges: Ranges<'a>,
+}
+
+/// Who asks for a chunk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claimer {
+    pub(crate) rank: u32,
+    /// How fast it has been, for schedules that care.
+    pub(crate) weight: Weight,
+}
+
+impl Claimer {
+    /// A rank of which nothing is known but its number.
+    #[cfg(test)]
+    pub(crate) fn of(rank: u32) -> Self {
+        Self { rank, weight: Weight::EVEN }
+    }
 }
 
 /// Proof in memory that a rank owns a chunk, until it commits.
@@ -121,11 +148,21 @@ pub(crate) struct Claims<'a> {
 #[must_use = "a chunk that is claimed and not committed is never done"]
 pub(crate) struct Lease<'a> {
     chunk: Chunk,
-    ticket: Ticket,
-    rank: u32,
     number: usize,
-    slot: &'a LeaseSlot,
+    undo: &'a AtomicU64,
+    /// What `undo` says besides block and state.
+    tag: u64,
+    hold: Hold<'a>,
     progress: Progress,
+}
+
+/// What makes a chunk a rank's, and done.
+#[derive(Debug)]
+enum Hold<'a> {
+    /// A lease slot, and the word that says it is done.
+    Slot(&'a LeaseSlot, u64),
+    /// The rank's own range, of which it is the first.
+    Range(&'a RangeSlot),
 }
 
 /// How far former executors of a chunk came, where that can be known: in place.
@@ -151,12 +188,24 @@ impl Progress {
 
 impl<'a> Claims<'a> {
     /// Views the claim words; there are as many tails as queues, and as many slots as ranks.
-    pub(crate) fn new(tails: &'a [Tail], slots: &'a [LeaseSlot]) -> Self {
-        Self { tails, slots }
+    pub(crate) fn new(tails: &'a [Tail], slots: &'a [LeaseSlot], ranges: Ranges<'a>) -> Self {
+        Self { tails, slots, ranges }
     }
 
-    /// Makes every chunk unclaimed again. Only while no rank can claim: between two barriers.
-    pub(crate) fn reset(&self) {
+    /// Makes every chunk unclaimed. Before any rank exists.
+    pub(crate) fn begin(&self, partition: &Partition) {
+        self.ranges.choose(None, Seen::default());
+        self.reset(partition);
+    }
+
+    /// Makes every chunk unclaimed again. Only while no rank can claim: between two barriers. What `auto`
+    /// has chosen stays, and holds from the first index on.
+    pub(crate) fn reset(&self, partition: &Partition) {
+        if let Some(choice) = self.ranges.choice() {
+            let choice = Choice { scope: Scope::Whole, ..choice };
+            self.ranges.choose(Some(choice), self.ranges.seen());
+        }
+        self.ranges.lay_out(&self.settled(partition));
         for tail in self.tails {
             let none = tail_word(Ticket::from_raw(0), NO_SLOT);
             tail.word.store(none, Relaxed); // Published by the barrier.
@@ -167,28 +216,63 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// Claims a chunk for a rank: an orphan, or else the next of its queue. The counter's lock must
-    /// be held.
+    /// Returns the partition with what `auto` has chosen by now.
+    ///
+    /// Words that speak of what follows the choice must be read before this.
+    pub(crate) fn settled(&self, partition: &Partition) -> Partition {
+        if partition.is_chosen_late() { partition.with(self.ranges.choice()) } else { *partition }
+    }
+
+    /// Returns what `auto` has chosen by, once it has.
+    pub(crate) fn seen(&self) -> Seen {
+        self.ranges.seen()
+    }
+
+    /// Returns the chunk a rank has in hand in its own range, if it has one. No lock, and no store.
+    pub(crate) fn own(&self, partition: &Partition, rank: u32) -> Option<Lease<'a>> {
+        let partition = self.settled(partition);
+        if partition.has_ranges() { self.ranges.own(&partition, rank) } else { None }
+    }
+
+    /// Claims a chunk for a rank: an orphan, or else the next of its queue, or else one that waits with
+    /// another rank. The counter's lock must be held. `decide` is asked if it is time for `auto` to choose.
     pub(crate) fn claim(
         &self,
         partition: &Partition,
-        rank: u32,
+        claimer: Claimer,
+        decide: impl FnOnce(&Partition) -> (Choice, Seen),
         probe: &impl Probe,
     ) -> Option<Lease<'a>> {
+        let rank = claimer.rank;
         let queue = self.queue_of(rank);
         let tail = self.tails.get(queue as usize)?;
         probe.at(Point::LockHeld);
         // Relaxed: tails are read and written under the lock.
         let last = tail.word.load(Relaxed);
         self.repair(tail, last, probe);
-        if let Some(lease) = self.adopt(partition, tail, rank, probe) {
+        let mut partition = self.settled(partition);
+        if let Some(lease) = self.adopt(&partition, tail, rank, probe) {
             return Some(lease);
         }
         let ticket = if last & NO_SLOT == NO_SLOT {
-            partition.first(queue)
+            partition.first(queue, claimer.weight)
         } else {
-            partition.next(queue, Ticket::from_raw(last >> SLOT_BITS))
+            partition.next(queue, Ticket::from_raw(last >> SLOT_BITS), claimer.weight)
         };
+        if partition.is_undecided_at(ticket) {
+            let (choice, seen) = decide(&partition);
+            partition = partition.with(Some(choice));
+            self.ranges.lay_out(&partition);
+            probe.at(Point::ChoiceLaidOut);
+            self.ranges.choose(Some(choice), seen);
+            probe.at(Point::ChoiceMade);
+        }
+        if partition.has_ranges() {
+            return self
+                .ranges
+                .own(&partition, rank)
+                .or_else(|| self.ranges.steal(&partition, rank, probe));
+        }
         let chunk = partition.chunk(queue, ticket)?;
         let number = self.slots_of(rank).find(|&number| !self.state(number).taken())?;
         let slot = &self.slots[number];
@@ -201,7 +285,7 @@ impl<'a> Claims<'a> {
         // Release, pairs with Acquire in `state` [lease].
         slot.lease.store(lease_word(ticket, rank, LeaseState::Run), Release);
         probe.at(Point::LockLease);
-        Some(Lease { chunk, ticket, rank, number, slot, progress: Progress::Nothing })
+        Some(Lease::of_slot(chunk, ticket, rank, number, slot, Progress::Nothing))
     }
 
     /// Makes an orphan of the last claim of a queue, if its claimer died before it stored the lease.
@@ -253,7 +337,7 @@ impl<'a> Claims<'a> {
         // Release, pairs with Acquire in `state` [lease]: one store, and the chunk is ours.
         slot.lease.store(lease_word(ticket, rank, LeaseState::Run), Release);
         probe.at(Point::AdoptAfter);
-        Some(Lease { chunk, ticket, rank, number, slot, progress })
+        Some(Lease::of_slot(chunk, ticket, rank, number, slot, progress))
     }
 
     /// Gives away what a dead rank had in hand, and returns it.
@@ -294,7 +378,8 @@ impl<'a> Claims<'a> {
     }
 
     fn chunk_of(&self, partition: &Partition, slot: usize, word: u64) -> Option<Chunk> {
-        partition.chunk(self.queue_of(u32::try_from(slot).ok()?), ticket_of(word))
+        let queue = self.queue_of(u32::try_from(slot).ok()?);
+        self.settled(partition).chunk(queue, ticket_of(word))
     }
 }
 
@@ -306,13 +391,25 @@ fn executor(word: u64) -> u32 {
     (word >> 4 & 0xfff) as u32
 }
 
-impl Lease<'_> {
+impl<'a> Lease<'a> {
+    fn of_slot(
+        chunk: Chunk,
+        ticket: Ticket,
+        rank: u32,
+        number: usize,
+        slot: &'a LeaseSlot,
+        progress: Progress,
+    ) -> Self {
+        let done = lease_word(ticket, rank, LeaseState::Done);
+        Self { chunk, number, undo: &slot.undo, tag: 0, hold: Hold::Slot(slot, done), progress }
+    }
+
     /// Returns the chunk.
     pub(crate) fn chunk(&self) -> Chunk {
         self.chunk.clone()
     }
 
-    /// Returns the number of the slot, and so of the saved block, that goes with this lease.
+    /// Returns the number of the saved block that goes with this lease: those of slots, then those of ranges.
     pub(crate) fn slot(&self) -> usize {
         self.number
     }
@@ -325,7 +422,7 @@ impl Lease<'_> {
     /// Records that the saved block is a true copy of block `block`, which may now be overwritten.
     pub(crate) fn arm(&self, block: u64) {
         // Release: the copy comes before the claim that it is complete.
-        self.slot.undo.store(block << 2 | 1, Release);
+        self.undo.store(self.tag | block << 2 | 1, Release);
         // Release: that claim comes before the first overwrite. (A store's own Release orders only
         // what is before it; a death leaves a prefix in machine order, so the compiler must keep it.)
         fence(Release);
@@ -343,7 +440,7 @@ impl Lease<'_> {
 
     fn next(&self, block: u64) {
         // Release: the results, or what was put back, come before the claim that they are there.
-        self.slot.undo.store(block << 2 | 2, Release);
+        self.undo.store(self.tag | block << 2 | 2, Release);
         // Release: that claim comes before the saved block is used again.
         fence(Release);
     }
@@ -351,13 +448,20 @@ impl Lease<'_> {
     /// Returns the undo word: zero from the claim until this lease arms it.
     #[cfg(all(test, spmd_loom))]
     pub(super) fn undo(&self) -> u64 {
-        self.slot.undo.load(Relaxed) // Ordered by whatever orders the leases: that is the question.
+        self.undo.load(Relaxed) // Ordered by whatever orders the leases: that is the question.
     }
 
-    /// Marks the chunk as done. The owner touches the slot no more.
+    /// Marks the chunk as done. The owner touches a slot no more; of a range the next chunk is in hand.
     pub(crate) fn commit(self) {
-        // Release, pairs with Acquire in `state` and `audit` [lease]: the results come first.
-        self.slot.lease.store(lease_word(self.ticket, self.rank, LeaseState::Done), Release);
+        match self.hold {
+            // Release, pairs with Acquire in `state` and `audit` [lease]: the results come first.
+            Hold::Slot(slot, done) => slot.lease.store(done, Release),
+            // Release, pairs with Acquire in `Ranges::range` [range]: likewise. It raises `lo`, which is
+            // less than `hi` as long as a chunk is in hand.
+            Hold::Range(slot) => {
+                slot.range.fetch_add(1, Release);
+            }
+        }
     }
 }
 
@@ -381,7 +485,7 @@ impl LeaseSlot {
 #[cfg(all(test, not(spmd_loom)))]
 mod tests {
     use super::*;
-    use crate::schedule::Schedule;
+    use crate::schedule::{Schedule, Source};
     use std::num::NonZeroU64;
 
     pub(super) fn partition(schedule: &str, n: u64, procs: u32) -> Partition {
@@ -389,24 +493,59 @@ mod tests {
         Partition::new(schedule, n, procs, NonZeroU64::new(3).unwrap(), NonZeroU64::MIN)
     }
 
-    pub(super) fn words(partition: &Partition, procs: u32) -> (Vec<Tail>, Vec<LeaseSlot>) {
-        (
-            (0..partition.queues()).map(|_| Tail::new()).collect(),
-            (0..procs).map(|_| LeaseSlot::new()).collect(),
-        )
+    /// Words in memory of their own.
+    pub(super) struct Words {
+        pub(super) tails: Vec<Tail>,
+        pub(super) slots: Vec<LeaseSlot>,
+        pub(super) ranges: Vec<RangeSlot>,
+        pub(super) handover: Handover,
     }
+
+    pub(super) fn words(partition: &Partition, procs: u32) -> Words {
+        Words {
+            tails: (0..partition.queues()).map(|_| Tail::new()).collect(),
+            slots: (0..procs).map(|_| LeaseSlot::new()).collect(),
+            ranges: (0..procs).map(|_| RangeSlot::new()).collect(),
+            handover: Handover::new(),
+        }
+    }
+
+    impl Words {
+        /// The claims of a pass that begins.
+        pub(super) fn claims(&self, partition: &Partition) -> Claims<'_> {
+            let ranges = Ranges::new(&self.ranges, &self.handover);
+            ranges.lay_out(partition);
+            Claims::new(&self.tails, &self.slots, ranges)
+        }
+    }
+
+    impl<'a> Claims<'a> {
+        /// Claims as the counter does.
+        pub(super) fn next(&self, partition: &Partition, rank: u32) -> Option<Lease<'a>> {
+            let chunk = NonZeroU64::new(2).unwrap();
+            let choice = Choice { source: Source::Ranges, chunk, scope: Scope::Rest };
+            let decide = |_: &Partition| (choice, Seen::default());
+            self.own(partition, rank)
+                .or_else(|| self.claim(partition, Claimer::of(rank), decide, &()))
+        }
+    }
+
+    const SCHEDULES: [&str; 9] =
+        ["static", "static,2", "dynamic,3", "guided", "tss", "fac2,1", "awf-b", "steal,2", "auto"];
 
     #[test]
     fn ranks_that_take_turns_claim_every_chunk_once() {
-        for schedule in ["static", "static,2", "dynamic,3", "guided"] {
+        for schedule in SCHEDULES {
             for procs in [1_u32, 2, 3, 7] {
-                let partition = partition(schedule, 25, procs);
-                let (tails, slots) = words(&partition, procs);
-                let claims = Claims::new(&tails, &slots);
-                let mut seen = [0; 25];
+                // `auto` does not look first if there are few.
+                let n = if schedule == "auto" { 4000 } else { 25 };
+                let partition = partition(schedule, n, procs);
+                let words = words(&partition, procs);
+                let claims = words.claims(&partition);
+                let mut seen = vec![0; usize::try_from(n).unwrap()];
                 let mut idle = 0;
                 for turn in (0..procs).cycle() {
-                    let Some(lease) = claims.claim(&partition, turn, &()) else {
+                    let Some(lease) = claims.next(&partition, turn) else {
                         idle += 1;
                         if idle == procs {
                             break;
@@ -418,9 +557,9 @@ mod tests {
                     lease.chunk().for_each(|index| seen[usize::try_from(index).unwrap()] += 1);
                     lease.commit();
                 }
-                assert_eq!(seen, [1; 25], "{schedule} {procs}");
+                assert!(seen.iter().all(|&times| times == 1), "{schedule} {procs}");
                 assert_eq!(claims.audit(&partition), Ok(()));
-                claims.reset();
+                claims.reset(&partition);
                 assert!(claims.audit(&partition).is_err());
             }
         }
@@ -429,24 +568,24 @@ mod tests {
     #[test]
     fn a_queue_with_an_owner_uses_the_slot_of_that_owner_only() {
         let partition = partition("static,1", 4, 2);
-        let (tails, slots) = words(&partition, 2);
-        let claims = Claims::new(&tails, &slots);
-        let first = claims.claim(&partition, 1, &()).unwrap();
+        let words = words(&partition, 2);
+        let claims = words.claims(&partition);
+        let first = claims.next(&partition, 1).unwrap();
         assert_eq!(first.slot(), 1);
-        assert!(claims.claim(&partition, 1, &()).is_none(), "slot 0 is of the other queue");
+        assert!(claims.next(&partition, 1).is_none(), "slot 0 is of the other queue");
         first.commit();
-        assert_eq!(claims.claim(&partition, 1, &()).unwrap().slot(), 1);
+        assert_eq!(claims.next(&partition, 1).unwrap().slot(), 1);
     }
 
     #[test]
     fn a_slot_still_running_is_not_given_out_again() {
         let partition = partition("dynamic,1", 4, 2);
-        let (tails, slots) = words(&partition, 2);
-        let claims = Claims::new(&tails, &slots);
-        let first = claims.claim(&partition, 0, &()).unwrap();
-        let second = claims.claim(&partition, 0, &()).unwrap();
+        let words = words(&partition, 2);
+        let claims = words.claims(&partition);
+        let first = claims.next(&partition, 0).unwrap();
+        let second = claims.next(&partition, 0).unwrap();
         assert_ne!(first.slot(), second.slot());
-        assert!(claims.claim(&partition, 0, &()).is_none(), "no third slot");
+        assert!(claims.next(&partition, 0).is_none(), "no third slot");
         first.commit();
         second.commit();
     }
@@ -454,9 +593,9 @@ mod tests {
     #[test]
     fn what_a_dead_rank_had_is_adopted_before_anything_new_is_claimed() {
         let partition = partition("dynamic,5", 20, 2);
-        let (tails, slots) = words(&partition, 2);
-        let claims = Claims::new(&tails, &slots);
-        let lost = claims.claim(&partition, 1, &()).unwrap();
+        let words = words(&partition, 2);
+        let claims = words.claims(&partition);
+        let lost = claims.next(&partition, 1).unwrap();
         lost.arm(3);
         assert_eq!(claims.give_up(&partition, 0), []);
         assert_eq!(claims.give_up(&partition, 1), [0..5]);
@@ -465,11 +604,11 @@ mod tests {
             claims.audit(&partition),
             Err(Incomplete::Running { rank: None, chunk: Some(_) })
         ));
-        let adopted = claims.claim(&partition, 0, &()).unwrap();
+        let adopted = claims.next(&partition, 0).unwrap();
         assert_eq!((adopted.chunk(), adopted.progress()), (0..5, Progress::Saved(3)));
         adopted.restored(3);
         adopted.commit();
-        assert_eq!(claims.claim(&partition, 0, &()).unwrap().chunk(), 5..10);
+        assert_eq!(claims.next(&partition, 0).unwrap().chunk(), 5..10);
     }
 
     #[test]
@@ -477,14 +616,14 @@ mod tests {
         for schedule in ["dynamic,5", "static,5"] {
             for former in [0, 1] {
                 let partition = partition(schedule, 20, 2);
-                let (tails, slots) = words(&partition, 2);
-                let claims = Claims::new(&tails, &slots);
+                let words = words(&partition, 2);
+                let claims = words.claims(&partition);
                 for _ in 0..former {
-                    claims.claim(&partition, 1, &()).unwrap().commit();
+                    claims.next(&partition, 1).unwrap().commit();
                 }
-                let last = tails.last().unwrap();
+                let last = words.tails.last().unwrap();
                 let before = last.word.load(Relaxed);
-                let half = claims.claim(&partition, 1, &()).unwrap().chunk();
+                let half = claims.next(&partition, 1).unwrap().chunk();
                 let word = last.word.load(Relaxed);
                 // Its second store never happened.
                 let was = if former == 0 {
@@ -492,9 +631,9 @@ mod tests {
                 } else {
                     lease_word(ticket_of(before), 1, LeaseState::Done)
                 };
-                slots[1].lease.store(was, Relaxed);
+                words.slots[1].lease.store(was, Relaxed);
                 assert_eq!(claims.give_up(&partition, 1), []);
-                assert_eq!(claims.claim(&partition, 1, &()).unwrap().chunk(), half);
+                assert_eq!(claims.next(&partition, 1).unwrap().chunk(), half);
                 assert_eq!(last.word.load(Relaxed), word);
             }
         }
@@ -505,13 +644,13 @@ mod tests {
         let partition = partition("dynamic,5", 20, 2);
         for raw in [u64::MAX, 0x8000_0000_0000_0003, 3, 1, 0xffff_0000_ffff_0001] {
             for tail in [u64::MAX, u64::MAX - 1, raw] {
-                let (tails, slots) = words(&partition, 2);
-                tails[0].word.store(tail, Relaxed);
-                tails[0].orphaned.store(raw, Relaxed);
-                slots[0].lease.store(raw, Relaxed);
-                slots[1].undo.store(raw, Relaxed);
-                let claims = Claims::new(&tails, &slots);
-                let _ = claims.claim(&partition, 0, &());
+                let words = words(&partition, 2);
+                words.tails[0].word.store(tail, Relaxed);
+                words.tails[0].orphaned.store(raw, Relaxed);
+                words.slots[0].lease.store(raw, Relaxed);
+                words.slots[1].undo.store(raw, Relaxed);
+                let claims = words.claims(&partition);
+                let _ = claims.next(&partition, 0);
                 let _ = claims.give_up(&partition, 1);
                 assert!(claims.audit(&partition).is_err());
                 let _ = claims.remaining(&partition);
