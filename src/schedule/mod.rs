@@ -119,7 +119,11 @@ impl FromStr for Schedule {
         let names = ScheduleKind::NAMES.map(|(name, _)| name);
         let Some(&(_, kind)) = ScheduleKind::NAMES.iter().find(|(name, _)| *name == kind) else {
             let hint = nearest(kind, names).map_or_else(
-                || format!("one of {}, with ,C for a chunk of C indices", names.join(" ")),
+                || {
+                    "one of static[,C], dynamic[,C], guided[,C], tss[,C], fac2[,C], awf-b[,C], \
+                     steal[,C], auto"
+                        .to_owned()
+                },
                 |name| format!("did you mean `{name}`?"),
             );
             return Err(Error::rejected(

@@ -114,10 +114,10 @@ impl Partition {
         Self { rule, n, procs, chunk, align, choice: None }
     }
 
-    /// Returns how `auto` begins: it looks at a sixty-fourth, or at four chunks a rank. Where that is
+    /// Returns how `auto` begins: it looks at a sixty-fourth, or at a chunk a rank. Where that is
     /// more than a sixteenth, nothing is to be gained by looking: then it is `dynamic`.
     fn probing(n: u64, procs: u32, preferred: NonZeroU64) -> Rule {
-        let few = preferred.get().saturating_mul(4 * u64::from(procs));
+        let few = preferred.get().saturating_mul(u64::from(procs));
         let until = (n / 64).max(few);
         if until <= n / 16 { Rule::Probing { until } } else { Rule::Equal }
     }

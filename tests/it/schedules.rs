@@ -4,7 +4,20 @@ use crate::npy;
 use crate::sandbox::Sandbox;
 use crate::values::Type;
 
-const SCHEDULES: [&str; 6] = ["static", "static,5", "dynamic", "dynamic,1", "guided", "guided,3"];
+const SCHEDULES: [&str; 12] = [
+    "static",
+    "static,5",
+    "dynamic",
+    "dynamic,1",
+    "guided",
+    "guided,3",
+    "tss",
+    "fac2,2",
+    "awf-b,3",
+    "steal",
+    "steal,1",
+    "auto",
+];
 const PROCS: [usize; 4] = [1, 2, 3, 7];
 
 /// A prime: no number of ranks and no chunk divides it.
@@ -81,7 +94,7 @@ fn table(kind: Type) {
     let mut turn = 0;
     for schedule in SCHEDULES {
         for procs in PROCS {
-            // 8 formats and 24 lines: each format three times; the modes shifted, so that over the
+            // 8 formats and 48 lines: each format six times; the modes shifted, so that over the
             // types each format is met by each mode.
             let in_place = (turn / FORMATS.len() + turn + kind as usize) % 2 == 1;
             check(&sandbox, kind, schedule, procs, turn, in_place);

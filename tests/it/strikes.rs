@@ -11,8 +11,9 @@ use crate::npy;
 use crate::sandbox::{Outcome, Sandbox};
 use crate::values::Type::I64;
 
-/// Every point. `the_table_knows_every_point` holds it against the program.
-pub(crate) const POINTS: [&str; 26] = [
+/// Every point but those of `auto`'s choice, which need more indices than these tables have.
+/// `the_table_knows_every_point` holds it against the program.
+pub(crate) const POINTS: [&str; 30] = [
     "start",
     "attached",
     "prepare.mid",
@@ -22,6 +23,10 @@ pub(crate) const POINTS: [&str; 26] = [
     "lock.lease",
     "adopt.before",
     "adopt.after",
+    "steal.begun",
+    "steal.taken",
+    "steal.moved",
+    "steal.finished",
     "run.first",
     "run.mid",
     "undo.half",
@@ -57,7 +62,10 @@ pub(crate) const IN_CHUNK: [&str; 10] = [
 
 /// Ten blocks at 8 KiB each, and chunks of several blocks and of less than one.
 pub(crate) const SIZE: usize = 20_000;
-const SCHEDULES: [&str; 5] = ["dynamic,7000", "static", "guided", "dynamic,700", "static,900"];
+const SCHEDULES: [&str; 6] =
+    ["dynamic,7000", "static", "guided", "steal,700", "dynamic,700", "static,900"];
+/// All modes by all numbers of ranks by all schedules.
+pub(crate) const TURNS: usize = 96;
 const PROCS: [usize; 4] = [1, 2, 3, 8];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,15 +220,20 @@ pub(crate) fn occasion(point: &str) -> (Option<&'static str>, &'static str) {
         "lock.repaired" => (Some("kill:point=lock.tail"), ""),
         "adopt.before" | "adopt.after" => (Some("kill:point=commit.before"), ""),
         "undo.restored" => (Some("kill:point=undo.computed"), ""),
+        "steal.finished" => (Some("kill:point=steal.begun"), ""),
+        // Its range waits for a new process: somebody has time to take from it.
+        "steal.begun" | "steal.taken" | "steal.moved" => (Some("kill:rank=0,point=run.first"), ""),
         "barrier.sleep" => (None, "--wait block"),
         _ => (None, ""),
     }
 }
 
-/// Whether a rank of this world can come to `point`.
+/// Whether a rank of this world surely comes to `point`.
 pub(crate) fn is_reached(point: &str, run: &Run) -> bool {
     match point {
         "barrier.sleep" => run.procs > 1,
+        // Who is idle first depends on the machine.
+        _ if point.starts_with("steal.") => false,
         "undo.half" | "undo.armed" | "undo.computed" | "undo.between" | "undo.restored" => {
             run.mode.is_in_place()
         }
@@ -233,11 +246,18 @@ pub(crate) fn run_at(action: &str, point: &str, turn: usize) -> Run {
     let (first, more) = occasion(point);
     let mut faults: Vec<String> = first.map(str::to_owned).into_iter().collect();
     faults.push(format!("{action}:point={point}"));
+    let steals = point.starts_with("steal.");
+    let leases = ["lock.repaired", "lock.tail", "lock.lease", "adopt.before", "adopt.after"];
+    let schedule = match SCHEDULES[turn / 16 % SCHEDULES.len()] {
+        _ if steals => "steal,700",
+        "steal,700" if leases.contains(&point) => "dynamic,700", // Its chunks have no leases.
+        schedule => schedule,
+    };
     Run {
         faults,
         mode: Mode::ALL[turn % 4],
-        procs: PROCS[turn / 4 % 4],
-        schedule: SCHEDULES[turn / 16 % 5],
+        procs: if steals { PROCS[1 + turn / 4 % 3] } else { PROCS[turn / 4 % 4] },
+        schedule,
         repeats: 1 + turn % 3 % 2,
         more: more.to_owned(),
     }
