@@ -17,4 +17,5 @@ built_in! {
     hello::Hello,
     collatz::Collatz,
     spin::Spin,
+    chain::Chain,
 }

@@ -47,7 +47,7 @@ pub use host::affinity::CpuSet;
 pub use inject::Injection;
 pub use kernel::{
     Beyond, Block, Cost, Domain, Kernel, KernelError, Param, ParamKind, Params, Repeatable,
-    Setting, Shown,
+    Setting, Shown, random_bits,
 };
 pub use options::{
     Bind, Count, FilePath, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify, Wait,

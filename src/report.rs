@@ -447,6 +447,8 @@ pub(crate) fn kernel(kernel: &dyn Kernel) -> String {
         let kind = match param.kind {
             ParamKind::Duration => "time".to_owned(),
             ParamKind::Fraction => "0 to 1".to_owned(),
+            ParamKind::Whole { least, greatest } => format!("{least} to {greatest}"),
+            ParamKind::Number => "number".to_owned(),
             ParamKind::Choice(words) => words.join("|"),
         };
         let _ = writeln!(

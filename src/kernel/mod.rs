@@ -7,12 +7,14 @@
 mod block;
 mod catalog;
 mod params;
+mod random;
 
 pub use block::{Block, KernelError, Setting};
 pub(crate) use block::{BlockAt, Context};
 pub(crate) use catalog::Catalog;
 pub(crate) use params::duration_ns;
 pub use params::{Param, ParamKind, Params};
+pub use random::random_bits;
 
 use crate::data::DType;
 
