@@ -37,7 +37,7 @@
 
 use std::sync::LazyLock;
 
-use crate::kernel::{Block, Cost, Kernel, KernelError, Param, ParamKind, Params, Setting};
+use crate::kernel::{Block, Cost, Kernel, KernelError, Param, ParamKind, Params, Reads, Setting};
 use crate::{DType, random_bits};
 
 /// y = the last value of a chain of steps.
@@ -77,6 +77,10 @@ impl Kernel for Chain {
         "range:0:100000"
     }
 
+    fn reads(&self) -> Reads {
+        Reads::Index
+    }
+
     fn cost(&self, setting: &Setting<'_>) -> Cost {
         let steps = setting.params.whole("steps") as f64;
         // A multiplication and an addition wait for one another: about 8 cycles.
@@ -87,8 +91,7 @@ impl Kernel for Chain {
         let (size, seed) = (block.setting().size, block.setting().seed);
         let work = Work::new(block.params(), size, seed);
         let first = block.first();
-        let (_, result) = block.slices::<f64>();
-        for (index, y) in (first..).zip(result) {
+        for (index, y) in (first..).zip(block.result::<f64>()) {
             *y = chain(random_bits(seed, index), work.steps(index));
         }
         Ok(())

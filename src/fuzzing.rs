@@ -152,6 +152,7 @@ fn check_params(options: &RunOptions) {
                                 (least..=greatest).contains(&params.whole(name))
                             }
                             ParamKind::Number => params.number(name).is_finite(),
+                            ParamKind::Positive => params.number(name) > 0.0,
                             ParamKind::Choice(words) => words.contains(&params.choice(name)),
                         }
                 });

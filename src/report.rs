@@ -449,6 +449,7 @@ pub(crate) fn kernel(kernel: &dyn Kernel) -> String {
             ParamKind::Fraction => "0 to 1".to_owned(),
             ParamKind::Whole { least, greatest } => format!("{least} to {greatest}"),
             ParamKind::Number => "number".to_owned(),
+            ParamKind::Positive => "number above 0".to_owned(),
             ParamKind::Choice(words) => words.join("|"),
         };
         let _ = writeln!(

@@ -32,6 +32,8 @@ pub enum ParamKind {
     },
     /// A finite number.
     Number,
+    /// A finite number above 0.
+    Positive,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -125,7 +127,7 @@ impl Params {
         }
     }
 
-    /// Returns a [`ParamKind::Number`].
+    /// Returns a [`ParamKind::Number`] or a [`ParamKind::Positive`].
     ///
     /// # Panics
     /// If the kernel did not declare such a parameter.
@@ -178,6 +180,7 @@ fn unreadable(param: &Param, text: &str) -> Error {
             format!("a whole number from {least} to {greatest}")
         }
         ParamKind::Number => "a finite number".to_owned(),
+        ParamKind::Positive => "a finite number above 0".to_owned(),
         ParamKind::Choice(words) => format!("one of {}", words.join(", ")),
     };
     Error::rejected(
@@ -196,11 +199,16 @@ fn read(param: &Param, text: &str) -> Option<Value> {
             .ok()
             .filter(|value| (least..=greatest).contains(value))
             .map(Value::Whole),
-        ParamKind::Number => text.parse().ok().filter(|v: &f64| v.is_finite()).map(Value::Number),
+        ParamKind::Number => finite(text).map(Value::Number),
+        ParamKind::Positive => finite(text).filter(|value| *value > 0.0).map(Value::Number),
         ParamKind::Choice(words) => {
             words.iter().find(|word| **word == text).map(|word| Value::Choice(word))
         }
     }
+}
+
+fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
 /// Reads a time with its unit, in nanoseconds.
@@ -248,6 +256,7 @@ mod tests {
             default: "10",
         },
         Param { name: "scalar", about: "", kind: ParamKind::Number, default: "3" },
+        Param { name: "span", about: "", kind: ParamKind::Positive, default: "3" },
     ];
 
     fn resolve(given: &[(&str, &str)]) -> Result<Params, Error> {
@@ -282,6 +291,8 @@ mod tests {
             ("steps", "1.5"),
             ("scalar", "inf"),
             ("scalar", "three"),
+            ("span", "0"),
+            ("span", "nan"),
         ] {
             assert!(resolve(&[(key, value)]).is_err(), "{key}={value}");
         }
