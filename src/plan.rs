@@ -225,7 +225,12 @@ fn input(
     let input = match (given, options.size, &options.input) {
         (Some(input), None, None) => input,
         (None, Some(size), None) => Input::index(size.0, wanted.unwrap_or(preferred_type(kernel)))?,
-        (None, None, Some(spec)) => Input::open(spec, wanted)?,
+        (None, None, Some(spec)) => {
+            // A range that is not read has no type of its own.
+            let unread = kernel.reads() != Reads::Input && matches!(spec, InputSpec::Range { .. });
+            let preferred = unread.then(|| preferred_type(kernel));
+            Input::open(spec, wanted.or(preferred))?
+        }
         (None, None, None) => {
             let spec = match picture {
                 Some(picture) => InputSpec::Range { first: 0, end: picture.pixels().into() },
@@ -242,8 +247,8 @@ fn input(
             ));
         }
     };
-    supported(kernel, input.dtype)?;
     check_input(kernel, &input, picture)?;
+    supported(kernel, input.dtype)?;
     Ok(input)
 }
 
