@@ -258,9 +258,11 @@ fn check_input(kernel: &dyn Kernel, input: &Input, picture: Option<Picture>) -> 
     let counted = matches!(input.source, Source::Index { first: 0 });
     if !counted && (kernel.reads() != Reads::Input || picture.is_some()) {
         let what = format!("kernel `{name}` reads no input, and `{}` would be one", input.name);
-        return Err(Error::rejected(
-            Explained::new(what).hint("--size N, or range:0:N, says how many indices there are"),
-        ));
+        let hint = match picture {
+            Some(_) => "leave it out; the parameters say how large the picture is",
+            None => "--size N, or range:0:N, says how many indices there are",
+        };
+        return Err(Error::rejected(Explained::new(what).hint(hint)));
     }
     match picture {
         Some(picture) if picture.pixels() != input.shape.elements() => {

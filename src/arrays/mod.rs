@@ -27,6 +27,8 @@ pub(crate) const BLOCK_BYTES: usize = 8 * 1024;
 #[derive(Debug)]
 pub(crate) struct Arrays<'a> {
     job: &'a Job,
+    /// What the kernel reads, as it said once: the layout was made for that.
+    reads: Reads,
     input: InputFrom<'a>,
     operands: OperandsFrom,
     /// First byte of the result array.
@@ -95,14 +97,15 @@ impl<'a> Arrays<'a> {
     ///
     /// # Safety
     /// An input in memory is n elements of the job's dtype; `result` is n elements, aligned; operands in
-    /// memory are as many bytes as [`operand_bytes`] says, aligned. All stay mapped for 'a.
+    /// memory are as many bytes as [`operand_bytes`] says of `reads`, aligned. All stay mapped for 'a.
     pub(crate) unsafe fn new(
         job: &'a Job,
+        reads: Reads,
         input: InputFrom<'a>,
         operands: OperandsFrom,
         result: *mut u8,
     ) -> Self {
-        Self { job, input, operands, result, scratch: Scratch::new(1) }
+        Self { job, reads, input, operands, result, scratch: Scratch::new(1) }
     }
 
     fn element(&self) -> usize {
@@ -216,7 +219,7 @@ impl<'a> Arrays<'a> {
         block: &Chunk,
         result: *mut u8,
     ) -> Result<(), KernelError> {
-        let input = match kernel.reads() {
+        let input = match self.reads {
             Reads::Input => self.load(block)?,
             Reads::Index | Reads::Operands(_) => std::ptr::null(),
         };

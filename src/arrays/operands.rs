@@ -15,7 +15,7 @@ use crate::schedule::Chunk;
 pub(crate) enum OperandsFrom {
     /// In memory: arrays of n elements, one after another, from here on.
     Memory(*mut u8),
-    /// Nowhere: a block of each is made when it is read.
+    /// Nowhere: a block of each is made here when it is read.
     Made(Scratch),
 }
 
@@ -26,8 +26,7 @@ impl OperandsFrom {
     }
 }
 
-/// Operands begin on multiples of this, of any page size in use: two ranks that fill two of them
-/// share no page for that.
+/// Operands begin on multiples of this, of any page size in use: none shares a page with the next.
 const PAGE: u64 = 1 << 16;
 
 /// Returns the bytes from one operand to the next; `None` if that is more than there can be.
@@ -62,7 +61,7 @@ impl Arrays<'_> {
         context: Context<'_>,
         block: &Chunk,
     ) -> Result<(), KernelError> {
-        for operand in 0..kernel.reads().operands() {
+        for operand in 0..self.reads.operands() {
             if let Some(to) = self.operand_at(operand, block.start) {
                 // SAFETY: as many elements of a mapped array, aligned, this rank's.
                 unsafe { fill(kernel, context, operand, block, to) }?;
@@ -78,7 +77,7 @@ impl Arrays<'_> {
         context: Context<'_>,
         block: &Chunk,
     ) -> Result<OperandsAt, KernelError> {
-        let count = kernel.reads().operands();
+        let count = self.reads.operands();
         if count == 0 {
             return Ok(OperandsAt::NONE);
         }

@@ -70,11 +70,12 @@ pub(super) fn with_arrays<R>(
         }
         _ => InputFrom::of(&world.plan.job, world.segment.source().cast_const()),
     };
-    let operands = OperandsFrom::made(world.plan.kernel.reads());
+    let reads = world.plan.kernel.reads();
+    let operands = OperandsFrom::made(reads);
     let result = results.array().cast_mut();
     // SAFETY: an input in the segment is n elements, mapped until this function returns; results are
     // not written through this view.
-    let mut arrays = unsafe { Arrays::new(&world.plan.job, input, operands, result) };
+    let mut arrays = unsafe { Arrays::new(&world.plan.job, reads, input, operands, result) };
     use_arrays(&mut arrays)
 }
 

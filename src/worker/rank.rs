@@ -108,14 +108,16 @@ impl<'a> Rank<'a> {
         let fault = |error: crate::Error| Stop::Fault(Fault::Internal, None, error.to_string());
         let kernel = catalog.find(&job.kernel).map_err(fault)?;
         let params = job.resolve_params(kernel).map_err(fault)?;
-        self.agree(job, kernel.reads())?;
+        let reads = kernel.reads();
+        self.agree(job, reads)?;
         let windows = Windows::map(job, descriptors).map_err(machine("cannot map the arrays"))?;
         let (input, result) = windows.starts(job, attached);
         let operands = OperandsFrom::Memory(arrays::start(&attached.operands));
         #[expect(unsafe_code, reason = "typed access to the windows")]
         // SAFETY: windows into files were mapped with n elements, those into the segment were compared
-        // with n in `agree`; all stay mapped to the end of this function.
-        let mut arrays = unsafe { Arrays::new(job, InputFrom::of(job, input), operands, result) };
+        // with n, and with what the kernel reads, in `agree`; all stay mapped to the end of this function.
+        let mut arrays =
+            unsafe { Arrays::new(job, reads, InputFrom::of(job, input), operands, result) };
         let counter = Counter::attach(self.control.header(), self.control.claims())
             .map_err(internal("cannot use the counter's lock"))?;
         self.slot.note_attached(clock::now_ns());
@@ -132,7 +134,7 @@ impl<'a> Rank<'a> {
             injector,
         };
         let slice = job.partition.slice(self.number);
-        let operands = kernel.reads().operands();
+        let operands = reads.operands();
         let mut work = Work { job, counter, injector, slice, mapped: 0..0, operands };
         let serial = kernel.has_serial(&setting);
         let mut tally = Tally::default();
@@ -187,7 +189,7 @@ impl<'a> Rank<'a> {
         }
         let mut initialise = |positions: Chunk| -> Result<(), Stop> {
             for piece in job.left.pieces(&positions) {
-                if pass == 0 {
+                if pass == 0 && work.operands > 0 {
                     self.fill(executor, arrays, &piece)?;
                 }
                 if job.mode == Mode::InPlace {
@@ -217,9 +219,6 @@ impl<'a> Rank<'a> {
         arrays: &Arrays<'_>,
         piece: &Chunk,
     ) -> Result<(), Stop> {
-        if executor.kernel.reads().operands() == 0 {
-            return Ok(());
-        }
         for block in arrays::blocks(piece, executor.context.setting.dtype) {
             arrays.fill(executor.kernel, executor.context, &block)?;
             if self.control.header().aborted() {
@@ -384,7 +383,7 @@ impl<'a> Rank<'a> {
             let populated = unsafe { map::populate(at, bytes) };
             // Unsupported: the launcher has seen that too, and reserved everything itself.
             populated.map(|_: map::Populated| ()).map_err(|error| {
-                let why = "there is no room for the results";
+                let why = "there is no room for the arrays";
                 // EFAULT is what populating says where a store would have been a SIGBUS.
                 let full = io::Error::from_raw_os_error(libc::ENOSPC);
                 machine(why)(if error.raw_os_error() == Some(libc::EFAULT) { full } else { error })
