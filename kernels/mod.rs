@@ -12,9 +12,17 @@ macro_rules! built_in {
     };
 }
 
+mod stream;
+
 built_in! {
     square::Square,
     hello::Hello,
     collatz::Collatz,
     spin::Spin,
+    chain::Chain,
+    mandelbrot::Mandelbrot,
+    copy::Copy,
+    scale::Scale,
+    add::Add,
+    triad::Triad,
 }

@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use crate::kernel::{Block, Cost, Kernel, KernelError, Param, ParamKind, Setting};
-use crate::{Scalar, with_dtype};
+use crate::{Scalar, random_bits, with_dtype};
 
 /// y = what the index cost.
 pub(crate) struct Spin;
@@ -99,15 +99,9 @@ fn factor(dist: &str, index: u64, setting: &Setting<'_>) -> f64 {
     }
 }
 
-/// Returns a number in (0, 1] that depends on (seed, index) alone (SplitMix64, Steele et al. 2014).
+/// Returns a number in (0, 1] that depends on (seed, index) alone.
 fn uniform(seed: u64, index: u64) -> f64 {
-    let mut z = seed
-        .wrapping_mul(0xd134_2543_de82_ef95)
-        .wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    ((z >> 11) + 1) as f64 / (1_u64 << 53) as f64
+    ((random_bits(seed, index) >> 11) + 1) as f64 / (1_u64 << 53) as f64
 }
 
 /// Keeps the processor busy for this many nanoseconds of its own time.

@@ -148,6 +148,11 @@ fn check_params(options: &RunOptions) {
                                 ns.is_finite() && ns >= 0.0
                             }
                             ParamKind::Fraction => (0.0..=1.0).contains(&params.fraction(name)),
+                            ParamKind::Whole { least, greatest } => {
+                                (least..=greatest).contains(&params.whole(name))
+                            }
+                            ParamKind::Number => params.number(name).is_finite(),
+                            ParamKind::Positive => params.number(name) > 0.0,
                             ParamKind::Choice(words) => words.contains(&params.choice(name)),
                         }
                 });

@@ -46,8 +46,8 @@ pub use error::{Error, Exit, Explained};
 pub use host::affinity::CpuSet;
 pub use inject::Injection;
 pub use kernel::{
-    Beyond, Block, Cost, Domain, Kernel, KernelError, Param, ParamKind, Params, Repeatable,
-    Setting, Shown, vectorised,
+    Beyond, Block, Cost, Domain, Kernel, KernelError, Param, ParamKind, Params, Picture, Reads,
+    Repeatable, Setting, Shown, random_bits, vectorised,
 };
 pub use options::{
     Bind, Count, FilePath, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify, Wait,

@@ -9,7 +9,9 @@ use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, 
 use crate::error::{Error, Explained};
 use crate::inject::Injection;
 use crate::job::{Accounts, Bounds, InputAt, Job, Mode, ResultAt, WordsAt};
-use crate::kernel::{Beyond, Catalog, Cost, Domain, Kernel, Params, Repeatable, Setting};
+use crate::kernel::{
+    Beyond, Catalog, Cost, Domain, Kernel, Params, Picture, Reads, Repeatable, Setting,
+};
 use crate::left::Left;
 use crate::options::{Bind, Map, Procs, RunOptions, Verify, Wait};
 use crate::placement::{Crowding, Placement, ThisMachine};
@@ -78,7 +80,16 @@ impl Plan {
 
         let asked = given.is_some() || options.size.is_some() || options.input.is_some();
         let chosen = if asked { Chosen::Asked } else { Chosen::Default };
-        let input = input(&mut options, given, kernel)?;
+        let picture = kernel.picture(&params);
+        let input = input(&mut options, given, kernel, picture)?;
+        check_output(kernel, options.output.as_ref(), picture)?;
+        check_in_place(kernel, &options)?;
+        let shape = match picture {
+            Some(Picture { width, height, .. }) => {
+                Shape::new([u64::from(height), u64::from(width)])?
+            }
+            None => input.shape.clone(),
+        };
         let (dtype, n) = (input.dtype, input.shape.elements());
         let overflow = options.overflow.unwrap_or(Overflow::Error);
         let seed = options.seed.unwrap_or(1);
@@ -111,7 +122,7 @@ impl Plan {
             left: Left::Everything,
             partition,
             input: input_at(&input)?,
-            result: result_at(options.output.as_ref(), dtype, &input.shape),
+            result: result_at(options.output.as_ref(), dtype, &shape),
             words: WordsAt::Segment,
             mode: if options.in_place == Some(true) { Mode::InPlace } else { Mode::Apart },
             check,
@@ -124,7 +135,6 @@ impl Plan {
             inject: options.inject.clone(),
         };
         check_passes(job.passes())?;
-        let shape = input.shape.clone();
         let backing = options.backing.unwrap_or(Backing::Shm);
         let plan = Self {
             kernel,
@@ -168,6 +178,11 @@ impl Plan {
         self.size() * self.job.dtype.size() as u64
     }
 
+    /// Returns the bytes of the kernel's own arrays; `None` if they are more than there can be.
+    pub(crate) fn operand_bytes(&self) -> Option<u64> {
+        crate::arrays::operand_bytes(self.kernel.reads(), self.size(), self.job.dtype)
+    }
+
     /// Lays out the segment for a description of `job` bytes.
     pub(crate) fn layout(&self, job: u64) -> Result<Layout, Error> {
         let bytes = self.result_bytes();
@@ -183,6 +198,7 @@ impl Plan {
             saved_block: saved,
             source: if matches!(self.job.input, InputAt::Segment) { bytes } else { 0 },
             result: if self.job.result == ResultAt::Segment { bytes } else { 0 },
+            operands: self.operand_bytes().unwrap_or(u64::MAX),
         })
         .ok_or_else(|| {
             Error::rejected(format!(
@@ -200,6 +216,7 @@ fn input(
     options: &mut RunOptions,
     given: Option<Input>,
     kernel: &'static dyn Kernel,
+    picture: Option<Picture>,
 ) -> Result<Input, Error> {
     let wanted = options.dtype;
     if let Some(dtype) = wanted {
@@ -208,9 +225,17 @@ fn input(
     let input = match (given, options.size, &options.input) {
         (Some(input), None, None) => input,
         (None, Some(size), None) => Input::index(size.0, wanted.unwrap_or(preferred_type(kernel)))?,
-        (None, None, Some(spec)) => Input::open(spec, wanted)?,
+        (None, None, Some(spec)) => {
+            // A range that is not read has no type of its own.
+            let unread = kernel.reads() != Reads::Input && matches!(spec, InputSpec::Range { .. });
+            let preferred = unread.then(|| preferred_type(kernel));
+            Input::open(spec, wanted.or(preferred))?
+        }
         (None, None, None) => {
-            let spec = InputSpec::from_os(kernel.input().as_ref())?;
+            let spec = match picture {
+                Some(picture) => InputSpec::Range { first: 0, end: picture.pixels().into() },
+                None => InputSpec::from_os(kernel.input().as_ref())?,
+            };
             let input = Input::open(&spec, Some(wanted.unwrap_or(preferred_type(kernel))))?;
             options.input = Some(spec);
             input
@@ -222,8 +247,65 @@ fn input(
             ));
         }
     };
+    check_input(kernel, &input, picture)?;
     supported(kernel, input.dtype)?;
     Ok(input)
+}
+
+/// Refuses an input that the kernel would not read, and a size that is not its picture's.
+fn check_input(kernel: &dyn Kernel, input: &Input, picture: Option<Picture>) -> Result<(), Error> {
+    let name = kernel.name();
+    let counted = matches!(input.source, Source::Index { first: 0 });
+    if !counted && (kernel.reads() != Reads::Input || picture.is_some()) {
+        let what = format!("kernel `{name}` reads no input, and `{}` would be one", input.name);
+        let hint = match picture {
+            Some(_) => "leave it out; the parameters say how large the picture is",
+            None => "--size N, or range:0:N, says how many indices there are",
+        };
+        return Err(Error::rejected(Explained::new(what).hint(hint)));
+    }
+    match picture {
+        Some(picture) if picture.pixels() != input.shape.elements() => {
+            let Picture { width, height, .. } = picture;
+            Err(Error::rejected(
+                Explained::new(format!(
+                    "kernel `{name}` makes a picture of {width} x {height} = {} pixels, and the size \
+                     asked for is {}",
+                    picture.pixels(),
+                    input.shape.elements()
+                ))
+                .hint("leave --size and --input out; the parameters say how large the picture is"),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to draw what is not a picture.
+fn check_output(
+    kernel: &dyn Kernel,
+    output: Option<&OutputSpec>,
+    picture: Option<Picture>,
+) -> Result<(), Error> {
+    match (output, picture) {
+        (Some(output @ OutputSpec::Png(_)), None) => Err(Error::rejected(
+            Explained::new(format!(
+                "output `{output}` is to be a picture, and kernel `{}` makes none",
+                kernel.name()
+            ))
+            .hint("a file that ends in .npy, .bin, .csv or .txt"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to overwrite an input that is not read.
+fn check_in_place(kernel: &dyn Kernel, options: &RunOptions) -> Result<(), Error> {
+    if options.in_place != Some(true) || kernel.reads() == Reads::Input {
+        return Ok(());
+    }
+    let what = format!("kernel `{}` reads no input, so there is none to overwrite", kernel.name());
+    Err(Error::rejected(Explained::new(what).hint("leave --in-place out")))
 }
 
 /// Settles the schedule for n indices.
@@ -335,9 +417,8 @@ fn result_at(output: Option<&OutputSpec>, dtype: DType, shape: &Shape) -> Result
             ResultAt::File { offset: npy_header(dtype, shape).len() as u64 }
         }
         Some(OutputSpec::Bin(_)) => ResultAt::File { offset: 0 },
-        Some(OutputSpec::Csv(_) | OutputSpec::Txt(_) | OutputSpec::Stdout) | None => {
-            ResultAt::Segment
-        }
+        Some(OutputSpec::Csv(_) | OutputSpec::Txt(_) | OutputSpec::Png(_) | OutputSpec::Stdout)
+        | None => ResultAt::Segment,
     }
 }
 

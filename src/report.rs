@@ -12,7 +12,7 @@ use crate::engine::{History, Pinned, RankReport, World};
 use crate::error::{Error, Explained};
 use crate::host::leftover::Deed;
 use crate::host::streams::{self, Stream};
-use crate::kernel::{Catalog, Kernel, ParamKind, Setting, Shown};
+use crate::kernel::{Catalog, Kernel, ParamKind, Params, Picture, Reads, Setting, Shown};
 use crate::plan::{Chosen, Plan};
 use crate::record::{self, Rates};
 use crate::run::Finished;
@@ -132,8 +132,9 @@ impl Reporter {
         if plan.chosen == Chosen::Default {
             let _ = writeln!(
                 text,
-                "  input  {}, the kernel's own; --input or --size for yours",
-                plan.kernel.input()
+                "  input  {}, the kernel's own; {} for yours",
+                plan.input.name,
+                size_options(plan.kernel, &plan.params),
             );
         }
         table(&mut text, &collected.ranks);
@@ -381,8 +382,12 @@ pub(crate) fn plan(plan: &Plan, origins: &dyn Fn(&str) -> String) -> String {
     );
     let _ = writeln!(
         text,
-        "# {} of results, {} of bookkeeping",
+        "# {} of results, {}{} of bookkeeping",
         crate::host::limits::bytes(plan.result_bytes()),
+        match plan.operand_bytes() {
+            None | Some(0) => String::new(),
+            Some(bytes) => format!("{} of operands, ", crate::host::limits::bytes(bytes)),
+        },
         crate::host::limits::bytes(plan.layout(0).map_or(0, |layout| layout.bookkeeping() as u64)),
     );
     for (rank, pin) in plan.placement.pins.iter().enumerate() {
@@ -454,7 +459,19 @@ pub(crate) fn kernel(kernel: &dyn Kernel) -> String {
         rounded(cost.flops),
         rounded(cost.ns)
     );
-    let _ = writeln!(text, "  input    {} (default)", kernel.input());
+    let _ = match kernel.reads() {
+        Reads::Input => writeln!(text, "  input    {} (default)", kernel.input()),
+        Reads::Index => writeln!(text, "  input    none; the indices are {}", kernel.input()),
+        Reads::Operands(count) => writeln!(
+            text,
+            "  input    none, but {count} in memory of its own; the indices are {}",
+            kernel.input()
+        ),
+    };
+    let params = Params::resolve(kernel.name(), kernel.params(), &[]).unwrap_or_default();
+    if let Some(Picture { width, height, .. }) = kernel.picture(&params) {
+        let _ = writeln!(text, "  picture  {width} x {height} pixels; --output FILE.png draws it");
+    }
     let check = match kernel.repeatable() {
         crate::kernel::Repeatable::Yes => {
             "--verify sample|full compares bits with a serial run".to_owned()
@@ -479,6 +496,9 @@ pub(crate) fn kernel(kernel: &dyn Kernel) -> String {
         let kind = match param.kind {
             ParamKind::Duration => "time".to_owned(),
             ParamKind::Fraction => "0 to 1".to_owned(),
+            ParamKind::Whole { least, greatest } => format!("{least} to {greatest}"),
+            ParamKind::Number => "number".to_owned(),
+            ParamKind::Positive => "number above 0".to_owned(),
             ParamKind::Choice(words) => words.join("|"),
         };
         let _ = writeln!(
@@ -490,9 +510,19 @@ pub(crate) fn kernel(kernel: &dyn Kernel) -> String {
     text
 }
 
+/// Returns the options that decide what a kernel computes on.
+fn size_options(kernel: &dyn Kernel, params: &Params) -> &'static str {
+    if kernel.picture(params).is_some() {
+        "--param"
+    } else if kernel.reads() == Reads::Input {
+        "--input or --size"
+    } else {
+        "--size"
+    }
+}
+
 fn default_cost(kernel: &dyn Kernel) -> crate::Cost {
-    let params =
-        crate::kernel::Params::resolve(kernel.name(), kernel.params(), &[]).unwrap_or_default();
+    let params = Params::resolve(kernel.name(), kernel.params(), &[]).unwrap_or_default();
     let types = kernel.dtypes();
     let dtype = if types.contains(&DType::I64) { DType::I64 } else { types[0] };
     kernel.cost(&Setting {

@@ -116,6 +116,9 @@ pub trait Scalar:
     /// Returns the value as an integer; `None` for floating point.
     fn to_i128(self) -> Option<i128>;
 
+    /// Returns the value as a floating-point number, rounded where it has to be.
+    fn to_f64(self) -> f64;
+
     /// Multiplies; integers wrap around.
     #[must_use]
     fn mul_wrapping(self, other: Self) -> Self;
@@ -157,6 +160,9 @@ macro_rules! integer {
             }
             fn to_i128(self) -> Option<i128> {
                 Some(i128::from(self))
+            }
+            fn to_f64(self) -> f64 {
+                self as f64
             }
             #[inline]
             fn mul_wrapping(self, other: Self) -> Self {
@@ -203,6 +209,9 @@ macro_rules! float {
             }
             fn to_i128(self) -> Option<i128> {
                 None
+            }
+            fn to_f64(self) -> f64 {
+                self.into()
             }
             #[inline]
             fn mul_wrapping(self, other: Self) -> Self {

@@ -12,6 +12,7 @@ mod input;
 mod npy;
 mod number;
 mod overflow;
+mod png;
 mod regular;
 mod shape;
 mod shown;
@@ -24,6 +25,7 @@ mod text;
 mod text_form;
 mod text_source;
 
+pub(crate) use self::png::write_png;
 pub(crate) use count::parse_count;
 pub use dtype::{DType, Scalar};
 pub(crate) use hidden::is_hidden;

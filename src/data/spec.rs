@@ -55,6 +55,8 @@ pub enum OutputSpec {
     Csv(PathBuf),
     /// `FILE.txt`: one value a line.
     Txt(PathBuf),
+    /// `FILE.png`: a picture, for kernels that make one.
+    Png(PathBuf),
     /// `-`: one value a line.
     Stdout,
 }
@@ -116,9 +118,10 @@ impl OutputSpec {
             Some("bin") => Ok(Self::Bin(path)),
             Some("csv") => Ok(Self::Csv(path)),
             Some("txt") => Ok(Self::Txt(path)),
+            Some("png") => Ok(Self::Png(path)),
             _ => Err(Error::rejected(
                 Explained::new(format!("output `{}` has no known extension", shown::path(&path)))
-                    .hint("a file that ends in .npy, .bin, .csv or .txt, or - for standard output"),
+                    .hint("a file that ends in .npy, .bin, .csv, .txt or .png, or - for standard output"),
             )),
         }
     }
@@ -213,7 +216,11 @@ impl fmt::Display for InputSpec {
 impl fmt::Display for OutputSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Npy(path) | Self::Csv(path) | Self::Txt(path) | Self::Bin(path) => {
+            Self::Npy(path)
+            | Self::Csv(path)
+            | Self::Txt(path)
+            | Self::Bin(path)
+            | Self::Png(path) => {
                 write!(f, "{}", path.display())
             }
             Self::Stdout => f.write_str("-"),
@@ -283,6 +290,7 @@ mod tests {
             ("x.BIN", OutputSpec::Bin("x.BIN".into())),
             ("x.csv", OutputSpec::Csv("x.csv".into())),
             ("x.txt", OutputSpec::Txt("x.txt".into())),
+            ("a/x.png", OutputSpec::Png("a/x.png".into())),
         ] {
             assert_eq!(text.parse::<OutputSpec>().unwrap(), spec);
             assert_eq!(spec.to_string(), text);

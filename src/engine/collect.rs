@@ -117,7 +117,7 @@ pub(super) fn collect(
     orders.check()?;
     let mut results = results;
     if let Some(staged) = results.world_mut().staged.take() {
-        write_text(&results, &staged, orders)?;
+        write_formatted(&results, &staged, orders)?;
         copy_out(results.world(), staged.file(), orders)?;
         orders.check()?;
         staged.publish()?;
@@ -203,12 +203,13 @@ pub(super) fn input_unchanged(world: &World) -> Result<(), Error> {
     }
 }
 
-/// Writes results as text into an output file of such a format.
-fn write_text(results: &Results, staged: &StagedFile, orders: &Orders) -> Result<(), Error> {
+/// Writes results into an output file of a format that holds more, or other, than their bytes.
+fn write_formatted(results: &Results, staged: &StagedFile, orders: &Orders) -> Result<(), Error> {
     let mut out = BufWriter::with_capacity(1 << 16, Attended { to: staged.file(), orders });
     let written = match &results.world().plan.options.output {
         Some(OutputSpec::Csv(_)) => results.write_csv(&mut out),
         Some(OutputSpec::Txt(_)) => results.write_lines(&mut out),
+        Some(OutputSpec::Png(_)) => results.write_png(&mut out),
         // The ranks have written these into the file themselves, or into the checkpoint.
         Some(OutputSpec::Npy(_) | OutputSpec::Bin(_) | OutputSpec::Stdout) | None => Ok(()),
     };
@@ -235,7 +236,8 @@ fn copy_out(world: &World, mut to: &File, orders: &Orders) -> Result<(), Error> 
             npy_header(world.plan.job.dtype, &world.plan.shape).len() as u64
         }
         Some(OutputSpec::Bin(_)) => 0,
-        Some(OutputSpec::Csv(_) | OutputSpec::Txt(_) | OutputSpec::Stdout) | None => return Ok(()),
+        Some(OutputSpec::Csv(_) | OutputSpec::Txt(_) | OutputSpec::Png(_) | OutputSpec::Stdout)
+        | None => return Ok(()),
     };
     let cannot = |error: io::Error| {
         Error::failed(format!("cannot copy the results into the output: {error}"))

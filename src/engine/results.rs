@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::verify::with_arrays;
 use super::world::World;
 use crate::arrays::text;
-use crate::data::{DType, Scalar, write_lines, write_rows};
+use crate::data::{DType, Scalar, write_lines, write_png, write_rows};
 use crate::error::Error;
 use crate::host::map::Window;
 use crate::with_dtype;
@@ -124,6 +124,18 @@ impl Results {
             }
         });
         Ok(())
+    }
+
+    /// Draws all results, if they are a picture.
+    pub(crate) fn write_png(&self, out: &mut impl Write) -> io::Result<()> {
+        let plan = &self.world.plan;
+        let Some(picture) = plan.kernel.picture(&plan.params) else { return Ok(()) };
+        let setting = plan.job.setting(&plan.params);
+        with_dtype!(self.dtype(), T => {
+            let values = self.batches().flat_map(|batch| self.copy::<T>(batch));
+            let colours = values.map(|value| (picture.colour)(&setting, value.to_f64()));
+            write_png(out, picture.width, picture.height, colours)
+        })
     }
 
     /// Hashes the array's bytes: equal for every number of ranks, schedule and chunk.

@@ -3,7 +3,7 @@
 use super::collect::traced;
 use super::orders::Orders;
 use super::results::Results;
-use crate::arrays::{Arrays, BLOCK_BYTES, InputFrom, text};
+use crate::arrays::{Arrays, BLOCK_BYTES, InputFrom, OperandsFrom, text};
 use crate::data::{Scalar, Source};
 use crate::error::{Error, Explained};
 use crate::job::InputAt;
@@ -70,9 +70,12 @@ pub(super) fn with_arrays<R>(
         }
         _ => InputFrom::of(&world.plan.job, world.segment.source().cast_const()),
     };
+    let reads = world.plan.kernel.reads();
+    let operands = OperandsFrom::made(reads);
+    let result = results.array().cast_mut();
     // SAFETY: an input in the segment is n elements, mapped until this function returns; results are
     // not written through this view.
-    let mut arrays = unsafe { Arrays::new(&world.plan.job, input, results.array().cast_mut()) };
+    let mut arrays = unsafe { Arrays::new(&world.plan.job, reads, input, operands, result) };
     use_arrays(&mut arrays)
 }
 

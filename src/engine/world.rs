@@ -180,7 +180,9 @@ fn stage(plan: &Plan) -> Result<Option<StagedFile>, Error> {
             staged
         }
         Some(OutputSpec::Bin(path)) => StagedFile::create(path, Some(bytes))?,
-        Some(OutputSpec::Csv(path) | OutputSpec::Txt(path)) => StagedFile::create(path, None)?,
+        Some(OutputSpec::Csv(path) | OutputSpec::Txt(path) | OutputSpec::Png(path)) => {
+            StagedFile::create(path, None)?
+        }
         Some(OutputSpec::Stdout) | None => return Ok(None),
     }))
 }

@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 
+use super::operands::OperandsAt;
 use super::{Params, vectorised};
 use crate::data::{DType, Overflow, Scalar};
 
@@ -39,7 +40,7 @@ pub(crate) struct Context<'a> {
 #[derive(Debug)]
 pub struct Block<'a> {
     context: Context<'a>,
-    at: BlockAt,
+    pub(super) at: BlockAt,
     memory: PhantomData<&'a mut [u8]>,
 }
 
@@ -48,15 +49,17 @@ pub struct Block<'a> {
 pub(crate) struct BlockAt {
     pub(crate) first: u64,
     pub(crate) len: usize,
+    /// Null where the kernel reads no input.
     pub(crate) input: *const u8,
+    pub(crate) operands: OperandsAt,
     pub(crate) result: *mut u8,
 }
 
 impl<'a> Block<'a> {
     /// # Safety
-    /// For 'a, `at.input` is valid for reads and `at.result` for reads and writes of `at.len`
-    /// elements of the setting's dtype, aligned for it; the two do not overlap, nobody writes the
-    /// inputs, and nobody else touches the results.
+    /// For 'a, `at.input` (unless it is null) and each of `at.operands` are valid for reads, and
+    /// `at.result` for reads and writes, of `at.len` elements of the setting's dtype, aligned for it; the
+    /// results overlap none of the others, which nobody writes, and nobody else touches the results.
     pub(crate) unsafe fn new(context: Context<'a>, at: BlockAt) -> Self {
         Self { context, at, memory: PhantomData }
     }
@@ -109,17 +112,22 @@ impl<'a> Block<'a> {
         self.context.pid
     }
 
-    /// Returns the inputs, and the results to be written. They never overlap, also in place.
-    ///
-    /// # Panics
-    /// If `T` is not the block's element type.
-    pub fn slices<T: Scalar>(&mut self) -> (&[T], &mut [T]) {
+    pub(super) fn check_type<T: Scalar>(&self) {
         assert!(
             T::DTYPE == self.dtype(),
             "the kernel asked for {}, the block holds {}",
             T::DTYPE,
             self.dtype()
         );
+    }
+
+    /// Returns the inputs, and the results to be written. They never overlap, also in place.
+    ///
+    /// # Panics
+    /// If `T` is not the block's element type, or the kernel has declared that it reads no input.
+    pub fn slices<T: Scalar>(&mut self) -> (&[T], &mut [T]) {
+        self.check_type::<T>();
+        assert!(!self.at.input.is_null(), "the kernel declared that it reads no input");
         // SAFETY: the promise of `new`, for the type just checked.
         let input = unsafe { std::slice::from_raw_parts(self.at.input.cast(), self.at.len) };
         // SAFETY: as above; `&mut self` makes it the only one.

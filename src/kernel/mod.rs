@@ -6,19 +6,26 @@
 
 mod block;
 mod catalog;
+mod operands;
 mod params;
+mod picture;
+mod random;
 mod simd;
 
 pub use block::{Block, KernelError, Setting};
 pub(crate) use block::{BlockAt, Context};
 pub(crate) use catalog::Catalog;
+pub(crate) use operands::OperandsAt;
+pub use operands::Reads;
 pub(crate) use params::duration_ns;
 pub use params::{Param, ParamKind, Params};
+pub use picture::Picture;
+pub use random::random_bits;
 pub use simd::vectorised;
 
 use crate::data::DType;
 
-/// A computation over an index space: y\[i\] = f(i, x\[i\]).
+/// A computation over an index space: y\[i\] = f(i, x\[i\]), or of arrays of its own: see [`Reads`].
 ///
 /// One value serves every rank; ranks are processes, so each has its own copy. Implement
 /// [`Kernel::name`], [`Kernel::about`] and [`Kernel::run`]; the rest has defaults.
@@ -62,6 +69,31 @@ pub trait Kernel: Sync {
     /// Returns the `--input` to use when neither `--input` nor `--size` is given.
     fn input(&self) -> &'static str {
         "1,2,3,4,5"
+    }
+
+    /// Returns what it reads: the input, nothing but the index, or arrays of its own.
+    fn reads(&self) -> Reads {
+        Reads::Input
+    }
+
+    /// Fills one of its own arrays, numbered from 0: a block of it, as the block's result.
+    ///
+    /// A function of operand, index, parameters and seed alone. Each rank fills its slice before the
+    /// first pass, so that memory is near the CPU that will use it; a rank that dies may leave that to be
+    /// done again, and verification does it again.
+    ///
+    /// # Errors
+    /// Whatever stops the run.
+    fn fill(&self, operand: u32, _block: &mut Block<'_>) -> Result<(), KernelError> {
+        Err(KernelError::new(format!("the kernel does not say what its operand {operand} holds")))
+    }
+
+    /// Returns what picture its results make, if they make one: `--output FILE.png` draws it.
+    ///
+    /// The picture is then the index space: the kernel reads no input, and there is an index for each
+    /// pixel.
+    fn picture(&self, _params: &Params) -> Option<Picture> {
+        None
     }
 
     /// Returns what one index costs: it decides the default chunk, and the rates in the report.

@@ -1,5 +1,6 @@
 //! A kernel's own parameters: declared with a type and a default, given as `--param KEY=VALUE`.
 
+use crate::data::parse_count;
 use crate::error::{Error, Explained, nearest};
 
 /// One parameter that a kernel declares.
@@ -22,6 +23,17 @@ pub enum ParamKind {
     Duration,
     /// A number from 0 to 1.
     Fraction,
+    /// A whole number within these bounds, written as counts are: `1000`, `1_000`, `1e3`, `1Ki`.
+    Whole {
+        /// The least.
+        least: u64,
+        /// The greatest.
+        greatest: u64,
+    },
+    /// A finite number.
+    Number,
+    /// A finite number above 0.
+    Positive,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -41,6 +53,8 @@ struct Given {
 enum Value {
     Nanoseconds(f64),
     Fraction(f64),
+    Whole(u64),
+    Number(f64),
     Choice(&'static str),
 }
 
@@ -101,6 +115,30 @@ impl Params {
         }
     }
 
+    /// Returns a [`ParamKind::Whole`].
+    ///
+    /// # Panics
+    /// If the kernel did not declare such a parameter.
+    #[must_use]
+    pub fn whole(&self, name: &str) -> u64 {
+        match self.value(name) {
+            Value::Whole(whole) => whole,
+            _ => panic!("parameter `{name}` was not declared as a whole number"),
+        }
+    }
+
+    /// Returns a [`ParamKind::Number`] or a [`ParamKind::Positive`].
+    ///
+    /// # Panics
+    /// If the kernel did not declare such a parameter.
+    #[must_use]
+    pub fn number(&self, name: &str) -> f64 {
+        match self.value(name) {
+            Value::Number(number) => number,
+            _ => panic!("parameter `{name}` was not declared as a number"),
+        }
+    }
+
     /// Returns a [`ParamKind::Choice`].
     ///
     /// # Panics
@@ -138,6 +176,11 @@ fn unreadable(param: &Param, text: &str) -> Error {
     let expected = match param.kind {
         ParamKind::Duration => "a time with its unit, 500ns, 2us, 1.5ms or 1s".to_owned(),
         ParamKind::Fraction => "a number from 0 to 1".to_owned(),
+        ParamKind::Whole { least, greatest } => {
+            format!("a whole number from {least} to {greatest}")
+        }
+        ParamKind::Number => "a finite number".to_owned(),
+        ParamKind::Positive => "a finite number above 0".to_owned(),
         ParamKind::Choice(words) => format!("one of {}", words.join(", ")),
     };
     Error::rejected(
@@ -152,10 +195,20 @@ fn read(param: &Param, text: &str) -> Option<Value> {
         ParamKind::Fraction => {
             text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).map(Value::Fraction)
         }
+        ParamKind::Whole { least, greatest } => parse_count(text)
+            .ok()
+            .filter(|value| (least..=greatest).contains(value))
+            .map(Value::Whole),
+        ParamKind::Number => finite(text).map(Value::Number),
+        ParamKind::Positive => finite(text).filter(|value| *value > 0.0).map(Value::Number),
         ParamKind::Choice(words) => {
             words.iter().find(|word| **word == text).map(|word| Value::Choice(word))
         }
     }
+}
+
+fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
 /// Reads a time with its unit, in nanoseconds.
@@ -196,6 +249,14 @@ mod tests {
             kind: ParamKind::Choice(&["const", "exp"]),
             default: "const",
         },
+        Param {
+            name: "steps",
+            about: "",
+            kind: ParamKind::Whole { least: 1, greatest: 2000 },
+            default: "10",
+        },
+        Param { name: "scalar", about: "", kind: ParamKind::Number, default: "3" },
+        Param { name: "span", about: "", kind: ParamKind::Positive, default: "3" },
     ];
 
     fn resolve(given: &[(&str, &str)]) -> Result<Params, Error> {
@@ -209,6 +270,11 @@ mod tests {
         assert!((params.nanoseconds("cost") - 2500.0).abs() < 1e-9);
         assert!(params.fraction("serial").abs() < 1e-9);
         assert_eq!(params.choice("dist"), "const");
+        assert_eq!(params.whole("steps"), 10);
+        assert!((params.number("scalar") - 3.0).abs() < 1e-9);
+        let params = resolve(&[("steps", "2e3"), ("scalar", "-1.5e-3")]).unwrap();
+        assert_eq!(params.whole("steps"), 2000);
+        assert!((params.number("scalar") + 0.0015).abs() < 1e-9);
     }
 
     #[test]
@@ -220,6 +286,13 @@ mod tests {
             ("cost", "inf s"),
             ("serial", "1.5"),
             ("dist", "normal"),
+            ("steps", "0"),
+            ("steps", "2001"),
+            ("steps", "1.5"),
+            ("scalar", "inf"),
+            ("scalar", "three"),
+            ("span", "0"),
+            ("span", "nan"),
         ] {
             assert!(resolve(&[(key, value)]).is_err(), "{key}={value}");
         }

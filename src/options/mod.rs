@@ -91,7 +91,7 @@ pub struct RunOptions {
         value_parser = OsStringValueParser::new().try_map(|text| InputSpec::from_os(&text))
     )]
     pub input: Option<InputSpec>,
-    /// Where results go: FILE.npy | .bin | .csv | .txt | - (stdout, one a line)
+    /// Where results go: FILE.npy | .bin | .csv | .txt | .png | - (stdout, one a line)
     #[arg(
         long, value_name = "FILE", env = "SPMD_OUTPUT", help_heading = "Work",
         allow_hyphen_values = true,

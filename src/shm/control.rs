@@ -132,6 +132,8 @@ pub(crate) struct Attached {
     pub(crate) saved: Window,
     /// The input array, read-only; empty unless the segment holds it.
     pub(crate) source: Window,
+    /// The kernel's own arrays; empty if it has none.
+    pub(crate) operands: Window,
     /// The result array; empty unless the segment holds it.
     pub(crate) result: Window,
 }
@@ -158,6 +160,7 @@ impl Attached {
             layout,
             saved: window(layout.saved, Access::Write)?,
             source: window(layout.source, Access::Read)?,
+            operands: window(layout.operands, Access::Write)?,
             result: window(layout.result, Access::Write)?,
         })
     }

@@ -66,8 +66,16 @@ pub(crate) fn segment_header(data: &[u8]) -> Result<(), String> {
 /// Magic, layout and abi, as the launcher writes them.
 fn genuine_start() -> [u8; 16] {
     let mut segment = Bytes::new(size_of::<Header>());
-    let dims =
-        Dims { procs: 1, queues: 1, samples: 0, job: 0, saved_block: 0, source: 0, result: 0 };
+    let dims = Dims {
+        procs: 1,
+        queues: 1,
+        samples: 0,
+        job: 0,
+        saved_block: 0,
+        source: 0,
+        result: 0,
+        operands: 0,
+    };
     segment.header().write(&dims, 0);
     segment.header().publish();
     let mut start = [0; 16];
@@ -102,6 +110,7 @@ fn check_layout(layout: &Layout, mapped: u64) {
         point(layout.control),
         layout.saved,
         layout.source,
+        layout.operands,
         layout.result,
         point(layout.total),
     ];
@@ -109,7 +118,7 @@ fn check_layout(layout: &Layout, mapped: u64) {
         assert!(pair[0].offset.checked_add(pair[0].len).is_some_and(|end| end <= pair[1].offset));
         assert!(pair[0].offset % 128 == 0);
     }
-    for mapped_alone in [layout.saved, layout.source, layout.result] {
+    for mapped_alone in [layout.saved, layout.source, layout.operands, layout.result] {
         assert_eq!(mapped_alone.offset % 65536, 0);
     }
 }

@@ -22,7 +22,7 @@ const ABI: u32 = (size_of::<Header>() as u32)
 ///   8  layout   u32
 ///  12  abi      u32
 ///  16  total    u64   bytes in the segment
-///  24  dims     u64 × 7
+///  24  dims     u64 × 8
 /// 128  lock     40 bytes: a robust pthread mutex, alone with nothing else on its line
 /// 256  abort    u32   why every rank must stop; 0: go on
 /// 264  offence  u64   the least index whose input the kernel cannot take; MAX: none
@@ -35,8 +35,8 @@ pub(crate) struct Header {
     layout: AtomicU32,
     abi: AtomicU32,
     total: AtomicU64,
-    dims: [AtomicU64; 7],
-    pad: [AtomicU64; 6],
+    dims: [AtomicU64; 8],
+    pad: [AtomicU64; 5],
     lock: LockBytes,
     abort: AtomicU32,
     offence: AtomicU64,
@@ -119,6 +119,7 @@ impl Header {
             dims.saved_block,
             dims.source,
             dims.result,
+            dims.operands,
         ];
         for (word, number) in self.dims.iter().zip(numbers) {
             word.store(number, Relaxed);
@@ -163,6 +164,7 @@ impl Header {
             saved_block: number(4),
             source: number(5),
             result: number(6),
+            operands: number(7),
         })
     }
 

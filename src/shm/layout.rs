@@ -25,6 +25,8 @@ pub(crate) struct Dims {
     pub(crate) source: u64,
     /// Bytes of the result array, when the segment holds it.
     pub(crate) result: u64,
+    /// Bytes of the kernel's own arrays, one after another.
+    pub(crate) operands: u64,
 }
 
 /// The largest world: rank numbers are 12 bits in a claim word.
@@ -57,6 +59,8 @@ pub(crate) struct Layout {
     pub(crate) saved: Span,
     /// The input array; ranks map it read-only.
     pub(crate) source: Span,
+    /// The kernel's own arrays: written in the preparation of the first pass, then only read.
+    pub(crate) operands: Span,
     /// The result array.
     pub(crate) result: Span,
     pub(crate) total: usize,
@@ -95,6 +99,7 @@ impl Layout {
         let control = place(0, PAGE)?.offset;
         let saved = place(usize::try_from(dims.saved_block).ok()?.checked_mul(2 * procs)?, PAGE)?;
         let source = place(usize::try_from(dims.source).ok()?, PAGE)?;
+        let operands = place(usize::try_from(dims.operands).ok()?, PAGE)?;
         let result = place(usize::try_from(dims.result).ok()?, PAGE)?;
         let total = place(0, PAGE)?.offset;
         Some(Self {
@@ -112,6 +117,7 @@ impl Layout {
             control,
             saved,
             source,
+            operands,
             result,
             total,
         })
@@ -135,16 +141,32 @@ mod tests {
     use proptest::prelude::*;
 
     fn dims() -> Dims {
-        Dims { procs: 4, queues: 4, samples: 3, job: 700, saved_block: 0, source: 0, result: 40 }
+        Dims {
+            procs: 4,
+            queues: 4,
+            samples: 3,
+            job: 700,
+            saved_block: 0,
+            source: 0,
+            result: 40,
+            operands: 0,
+        }
     }
 
     #[test]
     fn bookkeeping_does_not_grow_with_the_data() {
         let small = Layout::new(dims()).unwrap();
-        let large = Layout::new(Dims { result: 8 << 30, source: 8 << 30, ..dims() }).unwrap();
+        let large =
+            Layout::new(Dims { result: 8 << 30, source: 8 << 30, operands: 8 << 30, ..dims() })
+                .unwrap();
         assert_eq!(small.bookkeeping(), large.bookkeeping());
         let most = Layout::new(Dims { procs: MAX_PROCS, queues: MAX_PROCS, ..dims() }).unwrap();
         assert!(most.bookkeeping() < 16 << 20, "{}", most.bookkeeping());
+    }
+
+    /// Sizes that fit, and any at all.
+    fn sizes() -> impl Strategy<Value = u64> {
+        prop_oneof![0..1_u64 << 40, any::<u64>()]
     }
 
     proptest! {
@@ -152,13 +174,13 @@ mod tests {
         fn spans_follow_one_another_without_overlap(
             procs in 1_u32..=MAX_PROCS, own in any::<bool>(), samples in 0_u64..1000,
             job in 0_u64..10_000, saved_block in 0_u64..20_000,
-            source in any::<u64>(), result in any::<u64>(),
+            source in sizes(), result in sizes(), operands in sizes(),
         ) {
             let queues = if own { procs } else { 1 };
-            let dims = Dims { procs, queues, samples, job, saved_block, source, result };
+            let dims = Dims { procs, queues, samples, job, saved_block, source, result, operands };
             if let Some(l) = Layout::new(dims) {
                 let spans = [l.header, l.barrier, l.exceptions, l.tails, l.slots, l.ranges, l.handover, l.ranks, l.samples, l.job,
-                    Span { offset: l.control, len: 0 }, l.saved, l.source, l.result,
+                    Span { offset: l.control, len: 0 }, l.saved, l.source, l.operands, l.result,
                     Span { offset: l.total, len: 0 }];
                 for pair in spans.windows(2) {
                     prop_assert!(pair[0].offset + pair[0].len <= pair[1].offset);
@@ -171,6 +193,7 @@ mod tests {
     fn sizes_that_overflow_have_no_layout() {
         for result in [u64::MAX, 1 << 63, (1 << 63) - 4096] {
             assert_eq!(Layout::new(Dims { result, ..dims() }), None);
+            assert_eq!(Layout::new(Dims { operands: result, ..dims() }), None);
         }
         assert_eq!(Layout::new(Dims { procs: 0, queues: 0, ..dims() }), None);
         assert_eq!(Layout::new(Dims { procs: 5000, queues: 1, ..dims() }), None);

@@ -427,8 +427,16 @@ fn loom_claims_current_and_audit_while_a_rank_claims() {
 
 #[test]
 fn loom_header_attach_races_publication() {
-    const DIMS: Dims =
-        Dims { procs: 2, queues: 1, samples: 3, job: 4, saved_block: 5, source: 6, result: 7 };
+    const DIMS: Dims = Dims {
+        procs: 2,
+        queues: 1,
+        samples: 3,
+        job: 4,
+        saved_block: 5,
+        source: 6,
+        result: 7,
+        operands: 8,
+    };
     explore(3, || {
         let header = Arc::new(Header::new());
         let job = Arc::new(Cell::new());

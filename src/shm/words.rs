@@ -50,6 +50,7 @@ impl<'a> Words<'a> {
             saved_block: 0,
             source: 0,
             result: 0,
+            operands: 0,
         })
     }
 

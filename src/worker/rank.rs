@@ -7,10 +7,10 @@ use super::inject::Injector;
 use super::pace::Pace;
 use super::windows::{self, Windows};
 use super::{Descriptors, End, Stop, internal, machine};
-use crate::arrays::{self, Arrays, InputFrom};
+use crate::arrays::{self, Arrays, InputFrom, OperandsFrom};
 use crate::host::{affinity, clock, map, procs};
 use crate::job::{Accounts, InputAt, Job, Mode, ResultAt};
-use crate::kernel::{Catalog, Context, Kernel, Setting};
+use crate::kernel::{Catalog, Context, Kernel, Reads, Setting};
 use crate::phase::Phase;
 use crate::schedule::Chunk;
 use crate::shm::{
@@ -46,6 +46,8 @@ struct Work<'a> {
     slice: Chunk,
     /// What of the results this process has mapped already, in positions.
     mapped: Chunk,
+    /// How many arrays are the kernel's own.
+    operands: u32,
     pace: Pace,
 }
 
@@ -108,13 +110,16 @@ impl<'a> Rank<'a> {
         let fault = |error: crate::Error| Stop::Fault(Fault::Internal, None, error.to_string());
         let kernel = catalog.find(&job.kernel).map_err(fault)?;
         let params = job.resolve_params(kernel).map_err(fault)?;
-        self.agree(job)?;
+        let reads = kernel.reads();
+        self.agree(job, reads)?;
         let windows = Windows::map(job, descriptors).map_err(machine("cannot map the arrays"))?;
         let (input, result) = windows.starts(job, attached);
+        let operands = OperandsFrom::Memory(arrays::start(&attached.operands));
         #[expect(unsafe_code, reason = "typed access to the windows")]
         // SAFETY: windows into files were mapped with n elements, those into the segment were compared
-        // with n in `agree`; all stay mapped to the end of this function.
-        let mut arrays = unsafe { Arrays::new(job, InputFrom::of(job, input), result) };
+        // with n, and with what the kernel reads, in `agree`; all stay mapped to the end of this function.
+        let mut arrays =
+            unsafe { Arrays::new(job, reads, InputFrom::of(job, input), operands, result) };
         let counter = Counter::attach(
             self.control.header(),
             self.control.claims(),
@@ -136,8 +141,9 @@ impl<'a> Rank<'a> {
             injector,
         };
         let slice = job.partition.slice(self.number);
+        let operands = reads.operands();
         let pace = Pace::new(self.number);
-        let mut work = Work { job, counter, injector, slice, mapped: 0..0, pace };
+        let mut work = Work { job, counter, injector, slice, mapped: 0..0, operands, pace };
         let serial = kernel.has_serial(&setting);
         let mut tally = Tally::default();
         loop {
@@ -149,7 +155,7 @@ impl<'a> Rank<'a> {
             }
             match Phase::at(epoch, job.passes(), serial) {
                 Phase::Prepare { pass } => {
-                    self.prepare(pass, &mut work, &mut arrays)?;
+                    self.prepare(pass, &executor, &mut work, &mut arrays)?;
                     self.barrier(&work)?;
                 }
                 Phase::Serial => self.serial(kernel, &setting, &work, &mut tally)?,
@@ -163,12 +169,18 @@ impl<'a> Rank<'a> {
     }
 
     /// Makes this rank's slice ready for a pass. May be done again by a later process of this rank.
-    fn prepare(&self, pass: u64, work: &mut Work<'_>, arrays: &mut Arrays<'_>) -> Result<(), Stop> {
+    fn prepare(
+        &self,
+        pass: u64,
+        executor: &Executor<'_>,
+        work: &mut Work<'_>,
+        arrays: &mut Arrays<'_>,
+    ) -> Result<(), Stop> {
         let (job, slice) = (work.job, work.slice.clone());
         self.slot.set_stage(Stage::Init);
         if pass == 0 {
             for piece in job.left.pieces(&slice) {
-                self.touch(job, arrays, &piece)?;
+                self.touch(work, arrays, &piece)?;
             }
             work.mapped = slice.clone();
             if let Some(bounds) = job.check {
@@ -184,8 +196,11 @@ impl<'a> Rank<'a> {
             self.control.claims().reset(&job.partition);
         }
         let mut initialise = |positions: Chunk| -> Result<(), Stop> {
-            if job.mode == Mode::InPlace {
-                for piece in job.left.pieces(&positions) {
+            for piece in job.left.pieces(&positions) {
+                if pass == 0 && work.operands > 0 {
+                    self.fill(executor, arrays, &piece)?;
+                }
+                if job.mode == Mode::InPlace {
                     arrays.initialise(piece)?;
                 }
             }
@@ -201,6 +216,22 @@ impl<'a> Rank<'a> {
         }
         if pass == 0 {
             self.slot.note_ready(clock::now_ns());
+        }
+        Ok(())
+    }
+
+    /// Fills a range of the kernel's own arrays.
+    fn fill(
+        &self,
+        executor: &Executor<'_>,
+        arrays: &Arrays<'_>,
+        piece: &Chunk,
+    ) -> Result<(), Stop> {
+        for block in arrays::blocks(piece, executor.context.setting.dtype) {
+            arrays.fill(executor.kernel, executor.context, &block)?;
+            if self.control.header().aborted() {
+                return Err(Stop::Aborted);
+            }
         }
         Ok(())
     }
@@ -257,7 +288,7 @@ impl<'a> Rank<'a> {
             tally.items += chunk.end - chunk.start;
             tally.chunks += 1;
             if pass == 0 {
-                self.touch_elsewhere(job, arrays, &work.mapped, &chunk)?;
+                self.touch_elsewhere(work, arrays, &chunk)?;
             }
             let ready = clock::now_ns();
             tally.claim += ready - before;
@@ -314,7 +345,7 @@ impl<'a> Rank<'a> {
     }
 
     /// Checks that the segment was laid out for this job: both are bytes another process wrote.
-    fn agree(&self, job: &Job) -> Result<(), Stop> {
+    fn agree(&self, job: &Job, reads: Reads) -> Result<(), Stop> {
         let dims = self.control.layout().dims;
         let bytes = job.size.checked_mul(job.dtype.size() as u64);
         let source = if matches!(job.input, InputAt::Segment) { bytes } else { Some(0) };
@@ -324,6 +355,7 @@ impl<'a> Rank<'a> {
             && dims.queues == job.partition.queues()
             && Some(dims.source) == source
             && Some(dims.result) == result
+            && Some(dims.operands) == arrays::operand_bytes(reads, job.size, job.dtype)
             && dims.saved_block == saved
             && job.left.within(job.size)
             && job.left.count(job.size) == job.partition.size()
@@ -342,36 +374,40 @@ impl<'a> Rank<'a> {
     /// of its own, which is several times the work on it.
     fn touch_elsewhere(
         &self,
-        job: &Job,
+        work: &Work<'_>,
         arrays: &Arrays<'_>,
-        mapped: &Chunk,
         chunk: &Chunk,
     ) -> Result<(), Stop> {
         const WORTH_A_CALL: u64 = 64 * 1024;
-        let bytes = (chunk.end - chunk.start) * job.dtype.size() as u64;
-        let inside = mapped.start <= chunk.start && chunk.end <= mapped.end;
+        let bytes = (chunk.end - chunk.start) * work.job.dtype.size() as u64;
+        let inside = work.mapped.start <= chunk.start && chunk.end <= work.mapped.end;
         if inside || bytes < WORTH_A_CALL {
             return Ok(());
         }
-        job.left.pieces(chunk).try_for_each(|piece| self.touch(job, arrays, &piece))
+        work.job.left.pieces(chunk).try_for_each(|piece| self.touch(work, arrays, &piece))
     }
 
-    /// Makes the pages of a range of the results present: no SIGBUS where the machine has no more.
+    /// Makes the pages of a range of the results and operands present: no SIGBUS where the machine has
+    /// no more.
     ///
     /// Done slice by slice before the pass, so that under `static` memory is near the CPU that uses it.
-    #[expect(unsafe_code, reason = "madvise on the result array")]
-    fn touch(&self, job: &Job, arrays: &Arrays<'_>, slice: &Chunk) -> Result<(), Stop> {
-        let bytes = usize::try_from((slice.end - slice.start) * job.dtype.size() as u64)
-            .map_err(|e| internal("slice")(io::Error::other(e)))?;
-        // SAFETY: the slice lies in the result array, one shared writable mapping.
-        let populated = unsafe { map::populate(arrays.result_at(slice.start), bytes) };
-        // Unsupported: the launcher has seen that too, and reserved everything itself.
-        populated.map(|_: map::Populated| ()).map_err(|error| {
-            let why = "there is no room for the results";
-            // EFAULT is what populating says where a store would have been a SIGBUS.
-            let full = io::Error::from_raw_os_error(libc::ENOSPC);
-            machine(why)(if error.raw_os_error() == Some(libc::EFAULT) { full } else { error })
-        })
+    #[expect(unsafe_code, reason = "madvise on the arrays")]
+    fn touch(&self, work: &Work<'_>, arrays: &Arrays<'_>, slice: &Chunk) -> Result<(), Stop> {
+        let bytes = (slice.end - slice.start) * work.job.dtype.size() as u64;
+        let bytes = usize::try_from(bytes).map_err(|e| internal("slice")(io::Error::other(e)))?;
+        let operands = (0..work.operands).filter_map(|at| arrays.operand_at(at, slice.start));
+        for at in std::iter::once(arrays.result_at(slice.start)).chain(operands) {
+            // SAFETY: the slice lies in this array, a part of one shared writable mapping.
+            let populated = unsafe { map::populate(at, bytes) };
+            // Unsupported: the launcher has seen that too, and reserved everything itself.
+            populated.map(|_: map::Populated| ()).map_err(|error| {
+                let why = "there is no room for the arrays";
+                // EFAULT is what populating says where a store would have been a SIGBUS.
+                let full = io::Error::from_raw_os_error(libc::ENOSPC);
+                machine(why)(if error.raw_os_error() == Some(libc::EFAULT) { full } else { error })
+            })?;
+        }
+        Ok(())
     }
 
     fn record(&self, tally: &Tally) {

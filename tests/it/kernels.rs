@@ -297,7 +297,7 @@ fn parameters_are_checked_and_corrected() {
 fn kernels_are_listed_and_described() {
     let sandbox = Sandbox::new();
     let list = sandbox.spmd("kernels").run().ok();
-    for name in ["square", "hello", "collatz", "spin"] {
+    for name in ["square", "hello", "collatz", "spin", "chain", "mandelbrot", "triad"] {
         assert!(list.text().lines().any(|line| line.starts_with(name)), "{}", list.told());
     }
     let square = sandbox.spmd("kernels square").run().ok();

@@ -119,7 +119,7 @@ fn home(name: &str) -> &str {
         }
         "Error" | "Exit" | "Explained" => "error",
         "Verify" | "RunOptions" | "Procs" => "options",
-        "Cost" | "Block" | "Kernel" | "KernelError" => "kernel",
+        "Cost" | "Block" | "Kernel" | "KernelError" | "random_bits" => "kernel",
         module => module,
     }
 }

@@ -157,7 +157,8 @@ impl Checkpoint {
                 OutputSpec::Npy(path)
                 | OutputSpec::Bin(path)
                 | OutputSpec::Csv(path)
-                | OutputSpec::Txt(path),
+                | OutputSpec::Txt(path)
+                | OutputSpec::Png(path),
             ) => path,
             Some(OutputSpec::Stdout) | None => return Ok(()),
         };

@@ -5,15 +5,19 @@
 //! the holder of the lease that names it.
 #![expect(unsafe_code, reason = "typed access to mapped arrays")]
 
+mod operands;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use crate::data::{ByteOrder, DType, Scalar};
 use crate::host::map::Window;
 use crate::job::{Bounds, InputAt, Job};
-use crate::kernel::{Block, BlockAt, Context, Kernel, KernelError};
+use crate::kernel::{Block, BlockAt, Context, Kernel, KernelError, OperandsAt, Reads};
 use crate::schedule::Chunk;
 use crate::with_dtype;
+
+pub(crate) use self::operands::{OperandsFrom, bytes as operand_bytes};
 
 /// Results of one block: small enough that a block, its inputs and its saved copy stay in a 32 KiB cache.
 /// In place 16 KiB was slower than 8 and 4 by a sixth or more; 2, 4 and 8 were alike.
@@ -23,7 +27,10 @@ pub(crate) const BLOCK_BYTES: usize = 8 * 1024;
 #[derive(Debug)]
 pub(crate) struct Arrays<'a> {
     job: &'a Job,
+    /// What the kernel reads, as it said once: the layout was made for that.
+    reads: Reads,
     input: InputFrom<'a>,
+    operands: OperandsFrom,
     /// First byte of the result array.
     result: *mut u8,
     scratch: Scratch,
@@ -66,9 +73,9 @@ impl InputFrom<'_> {
     }
 }
 
-/// A block's worth of memory, aligned to a cache line.
+/// Room for some blocks, aligned to a cache line.
 #[derive(Debug)]
-struct Scratch(Box<[Line]>);
+pub(crate) struct Scratch(Box<[Line]>);
 
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
@@ -76,8 +83,8 @@ struct Scratch(Box<[Line]>);
 struct Line([u8; 64]);
 
 impl Scratch {
-    fn new() -> Self {
-        Self(vec![Line([0; 64]); BLOCK_BYTES / 64].into_boxed_slice())
+    fn new(blocks: usize) -> Self {
+        Self(vec![Line([0; 64]); blocks * (BLOCK_BYTES / 64)].into_boxed_slice())
     }
 
     fn as_mut_ptr(&mut self) -> *mut u8 {
@@ -89,10 +96,16 @@ impl<'a> Arrays<'a> {
     /// Takes what one process has of the arrays.
     ///
     /// # Safety
-    /// An input in memory is n elements of the job's dtype; `result` is n elements, aligned. Both stay
-    /// mapped for 'a.
-    pub(crate) unsafe fn new(job: &'a Job, input: InputFrom<'a>, result: *mut u8) -> Self {
-        Self { job, input, result, scratch: Scratch::new() }
+    /// An input in memory is n elements of the job's dtype; `result` is n elements, aligned; operands in
+    /// memory are as many bytes as [`operand_bytes`] says of `reads`, aligned. All stay mapped for 'a.
+    pub(crate) unsafe fn new(
+        job: &'a Job,
+        reads: Reads,
+        input: InputFrom<'a>,
+        operands: OperandsFrom,
+        result: *mut u8,
+    ) -> Self {
+        Self { job, reads, input, operands, result, scratch: Scratch::new(1) }
     }
 
     fn element(&self) -> usize {
@@ -206,10 +219,14 @@ impl<'a> Arrays<'a> {
         block: &Chunk,
         result: *mut u8,
     ) -> Result<(), KernelError> {
-        let input = self.load(block)?;
-        let at = BlockAt { first: block.start, len: length(block), input, result };
-        // SAFETY: inputs from `load`, which nobody writes during a pass; results by the caller's
-        // promise; they do not overlap, being different arrays.
+        let input = match self.reads {
+            Reads::Input => self.load(block)?,
+            Reads::Index | Reads::Operands(_) => std::ptr::null(),
+        };
+        let operands = self.operands_of(kernel, context, block)?;
+        let at = BlockAt { first: block.start, len: length(block), input, operands, result };
+        // SAFETY: inputs from `load`, and operands, which nobody writes during a pass; results by the
+        // caller's promise; they do not overlap, being different arrays.
         kernel.run(&mut unsafe { Block::new(context, at) })
     }
 
@@ -249,6 +266,7 @@ impl<'a> Arrays<'a> {
             first: part.start,
             len: length(part),
             input: self.in_saved(block, part.start, saved),
+            operands: OperandsAt::NONE, // The plan refuses such a kernel in place.
             result: self.result_at(part.start),
         };
         // SAFETY: both are the caller's, and they do not overlap.
