@@ -38,6 +38,8 @@ pub(crate) struct Job {
     pub(crate) accounts: Accounts,
     pub(crate) warmup: u32,
     pub(crate) repeats: u32,
+    /// What is written down of the chunks.
+    pub(crate) recording: Recording,
     /// Faults on purpose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) inject: Vec<Injection>,
@@ -86,6 +88,43 @@ pub(crate) enum Accounts {
     Wanted,
     /// Nobody will read it.
     Unwanted,
+}
+
+/// What the ranks write down of their chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recording {
+    /// How many of the timed passes, from the first on; 0 if no trace was asked for.
+    pub(crate) passes: u32,
+    /// Steps that each rank has room for.
+    pub(crate) steps: u64,
+}
+
+impl Recording {
+    /// All ranks together write down so many steps at most: 12 MiB, and ten times that as text.
+    const MOST: u64 = 1 << 18;
+
+    /// Settles how much is recorded of so many passes: as many as fit, if each rank computes at most
+    /// twice its share of the chunks.
+    pub(crate) fn of(asked: Option<&Partition>, repeats: u32) -> Self {
+        let Some(partition) = asked else { return Self { passes: 0, steps: 0 } };
+        let procs = u64::from(partition.procs());
+        let room = (Self::MOST / procs).max(1);
+        // Where chunks are found late, there may be eight passes, and each have an eighth.
+        let (share, all) = match partition.count() {
+            Some(count) => (2 * count.div_ceil(procs) + 1, count + 1),
+            None => ((room / 8).max(1), room),
+        };
+        let passes = (room / share).clamp(1, u64::from(repeats));
+        // In whole lines of the segment, so that no two ranks write to one.
+        let steps = all.saturating_mul(passes).min(room).next_multiple_of(8);
+        Self { passes: u32::try_from(passes).unwrap_or(repeats), steps }
+    }
+
+    /// Returns which of the timed passes a pass is, if it is one that is recorded.
+    pub(crate) fn number(self, pass: u64, warmup: u32) -> Option<u32> {
+        let timed = u32::try_from(pass.checked_sub(warmup.into())?).ok()?;
+        (timed < self.passes).then_some(timed)
+    }
 }
 
 /// Whether results have an array of their own.

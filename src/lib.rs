@@ -37,6 +37,8 @@ mod report;
 mod run;
 mod schedule;
 mod shm;
+mod trace;
+mod tune;
 mod worker;
 
 use std::process::ExitCode;

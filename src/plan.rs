@@ -3,19 +3,17 @@
 //! Options are what was typed; a plan is what runs. Building one may look at the machine and open the
 //! input, but starts nothing and writes nothing.
 
-use std::num::NonZeroU64;
-
 use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
 use crate::inject::Injection;
-use crate::job::{Accounts, Bounds, InputAt, Job, Mode, ResultAt, WordsAt};
+use crate::job::{Accounts, Bounds, InputAt, Job, Mode, Recording, ResultAt, WordsAt};
 use crate::kernel::{
     Beyond, Catalog, Cost, Domain, Kernel, Params, Picture, Reads, Repeatable, Setting,
 };
 use crate::left::Left;
 use crate::options::{Bind, Map, Procs, RunOptions, Verify, Wait};
 use crate::placement::{Crowding, Placement, ThisMachine};
-use crate::schedule::{Partition, Schedule, ScheduleKind, preferred_chunk};
+use crate::schedule::{Partition, Schedule, ScheduleKind, settle};
 use crate::shm::{Backing, Dims, EPOCHS, Layout};
 
 /// A run, ready to be started.
@@ -109,6 +107,9 @@ impl Plan {
 
         let partition = partition(&options, n, placement.procs, cost, dtype);
         check_one_pass(&options)?;
+        check_trace(&options)?;
+        let repeats = options.repeats.map_or(1, std::num::NonZeroU32::get);
+        let recording = Recording::of(options.trace.as_ref().map(|_| &partition), repeats);
 
         check_faults(&options.inject, placement.procs)?;
         let (spins, yields) = patience(options.wait.unwrap_or(Wait::Hybrid), placement.crowding);
@@ -131,7 +132,8 @@ impl Plan {
             yields,
             accounts: Accounts::Wanted,
             warmup: options.warmup.unwrap_or(0),
-            repeats: options.repeats.map_or(1, std::num::NonZeroU32::get),
+            repeats,
+            recording,
             inject: options.inject.clone(),
         };
         check_passes(job.passes())?;
@@ -199,6 +201,7 @@ impl Plan {
             source: if matches!(self.job.input, InputAt::Segment) { bytes } else { 0 },
             result: if self.job.result == ResultAt::Segment { bytes } else { 0 },
             operands: self.operand_bytes().unwrap_or(u64::MAX),
+            trail: self.job.recording.steps,
         })
         .ok_or_else(|| {
             Error::rejected(format!(
@@ -310,10 +313,29 @@ fn check_in_place(kernel: &dyn Kernel, options: &RunOptions) -> Result<(), Error
 
 /// Settles the schedule for n indices.
 fn partition(options: &RunOptions, n: u64, procs: u32, cost: Cost, dtype: DType) -> Partition {
-    let align = NonZeroU64::new(4096 / dtype.size() as u64).unwrap_or(NonZeroU64::MIN);
     let schedule = options.schedule.unwrap_or_else(|| Schedule::new(ScheduleKind::Auto, None));
-    let preferred = preferred_chunk(n, procs, cost.ns, dtype.size());
-    Partition::new(schedule, n, procs, preferred, align)
+    settle(schedule, n, procs, cost.ns, dtype.size())
+}
+
+/// Refuses a trace of part of a run, and one that would be the output.
+fn check_trace(options: &RunOptions) -> Result<(), Error> {
+    let Some(trace) = &options.trace else { return Ok(()) };
+    if options.checkpoint.is_some() {
+        let what =
+            "--trace records whole passes, and a run with --checkpoint may be what is left of one";
+        return Err(Error::rejected(Explained::new(what).hint("leave one of them out")));
+    }
+    if trace.0.as_os_str() == "-" {
+        return Err(Error::rejected(
+            Explained::new("a trace goes to a file, and `-` is none").hint("--trace t.json"),
+        ));
+    }
+    let output = options.output.as_ref().and_then(OutputSpec::path);
+    if output == Some(trace.0.as_path()) {
+        let what = format!("`{trace}` is to be both the output and the trace");
+        return Err(Error::rejected(Explained::new(what).hint("give them two names")));
+    }
+    Ok(())
 }
 
 /// Refuses a checkpoint of a measurement: what is resumed is not timed from its beginning.

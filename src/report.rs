@@ -3,6 +3,8 @@
 //! Results go to stdout, talk to stderr. Nobody panics because a reader went away: `spmd … | head`
 //! ends quietly.
 
+mod ranking;
+
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
@@ -18,6 +20,8 @@ use crate::record::{self, Rates};
 use crate::run::Finished;
 use crate::schedule::{Schedule, Source};
 use crate::{DType, Overflow};
+
+pub(crate) use self::ranking::ranking;
 
 /// Results up to this many are shown whole.
 const WHOLE: u64 = 100;
@@ -164,6 +168,9 @@ impl Reporter {
             && *output != OutputSpec::Stdout
         {
             let _ = writeln!(text, "  wrote  {output}");
+        }
+        if let Some(trace) = &plan.options.trace {
+            let _ = writeln!(text, "  trace  {trace}; `spmd tune` ranks schedules by it");
         }
         self.say(&text);
         for rank in &collected.ranks {

@@ -135,6 +135,15 @@ impl Run {
         self
     }
 
+    /// Writes when each rank computed which chunk to a file, for Perfetto and for `spmd tune`.
+    pub fn trace(mut self, path: impl AsRef<Path>) -> Self {
+        match FilePath::from_os(path.as_ref().as_os_str()) {
+            Ok(path) => self.options.trace = Some(path),
+            Err(error) => self.fault = Some(error),
+        }
+        self
+    }
+
     /// Gives up after this long.
     pub fn timeout(mut self, limit: std::time::Duration) -> Self {
         self.options.timeout = Some(Span(limit));

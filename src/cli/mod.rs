@@ -25,6 +25,7 @@ use crate::panics::caught;
 use crate::record;
 use crate::report::{self, Color, Reporter, Talk};
 use crate::run::{Finished, Run, catalog};
+use crate::tune::{Schedules, Wish, Worlds, tune};
 
 const AFTER_HELP: &str = "\
 Every option up to Measure is a variable too: SPMD_PROCS=4. `spmd plan` shows which one decided.
@@ -61,11 +62,39 @@ enum Command {
         /// Kernel to describe
         kernel: Option<String>,
     },
+    /// Rank schedules, chunks and numbers of ranks by a trace
+    ///
+    /// Replays a trace that a run with --trace has written under each of them, in simulated time, and
+    /// shows what a pass would take. Nothing is run.
+    Tune(TuneCommand),
     /// Remove what dead runs left (normally nothing)
     ///
     /// Stale names of segments in /dev/shm, and in the directories named, hidden files that were to
     /// become outputs. What a living run holds a lock on stays.
     Clean(CleanCommand),
+}
+
+#[derive(Debug, clap::Args)]
+struct TuneCommand {
+    /// What a run with --trace has written
+    #[arg(value_name = "TRACE")]
+    trace: PathBuf,
+    /// Numbers of ranks to try: 1,2,4; as a rule powers of two up to the machine's CPUs
+    #[arg(long, short = 'n', value_name = "LIST")]
+    procs: Option<Worlds>,
+    /// Schedules to try: `static,dynamic,64,steal`; as a rule all. One without a chunk is tried with many
+    #[arg(
+        long,
+        value_name = "LIST",
+        help = "Schedules to try: static,dynamic,64,steal; as a rule all. One without a chunk is tried with many"
+    )]
+    schedule: Option<Schedules>,
+    /// How many to show, the fastest first
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+    /// Print one JSON document on stdout and nothing else
+    #[arg(long, env = "SPMD_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -161,6 +190,7 @@ pub(crate) fn main() -> Exit {
         Some(Command::Run(run_command)) => run(run_command, nested(&matches)),
         Some(Command::Plan(command)) => plan(command, nested(&matches)),
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
+        Some(Command::Tune(command)) => tune_by(command),
         Some(Command::Clean(command)) => clean_up(&command),
     }
 }
@@ -381,6 +411,24 @@ fn kernels(name: Option<&str>) -> Exit {
     match text.and_then(|text| report::document(text.trim_end())) {
         Ok(()) => Exit::Complete,
         Err(error) => fail(&error, Reporter::new(Talk::Normal, Color::Auto), false),
+    }
+}
+
+fn tune_by(command: TuneCommand) -> Exit {
+    /// As many as a screen has room for.
+    const SHOWN: usize = 15;
+    let wish = Wish { procs: command.procs, schedules: command.schedule };
+    let shown = tune(&command.trace, &wish).and_then(|ranking| {
+        if command.json {
+            report::document(&ranking.to_json(command.top.unwrap_or(usize::MAX)))
+        } else {
+            let top = command.top.unwrap_or(SHOWN);
+            report::document(report::ranking(&ranking, &command.trace, top).trim_end())
+        }
+    });
+    match shown {
+        Ok(()) => Exit::Complete,
+        Err(error) => fail(&error, Reporter::new(Talk::Normal, Color::Auto), command.json),
     }
 }
 

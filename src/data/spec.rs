@@ -125,6 +125,18 @@ impl OutputSpec {
             )),
         }
     }
+
+    /// Returns the file it is; `None` for standard output.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Npy(path)
+            | Self::Bin(path)
+            | Self::Csv(path)
+            | Self::Txt(path)
+            | Self::Png(path) => Some(path),
+            Self::Stdout => None,
+        }
+    }
 }
 
 fn parse_range(text: &str, range: &str) -> Result<InputSpec, Error> {

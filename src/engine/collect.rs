@@ -7,6 +7,7 @@ use super::checkpoint;
 use super::history::History;
 use super::names;
 use super::orders::Orders;
+use super::recording;
 use super::results::Results;
 use super::verify::{verify, with_arrays};
 use super::world::World;
@@ -116,6 +117,11 @@ pub(super) fn collect(
     input_unchanged(results.world())?;
     orders.check()?;
     let mut results = results;
+    let trace = results.world_mut().trace.take();
+    if let Some(trace) = &trace {
+        let passes = passes(results.world());
+        recording::record(results.world(), trace, pids, &passes, &mut history)?;
+    }
     if let Some(staged) = results.world_mut().staged.take() {
         write_formatted(&results, &staged, orders)?;
         copy_out(results.world(), staged.file(), orders)?;
@@ -123,6 +129,7 @@ pub(super) fn collect(
         staged.publish()?;
         results.world().release();
     }
+    trace.map_or(Ok(()), StagedFile::publish)?;
     let done = clock::now_ns();
     never_struck(results.world(), &mut history);
     let ranks = reports(results.world(), pids);
@@ -292,8 +299,14 @@ fn times(world: &World, spawned: u64, finishing: u64, done: u64) -> Times {
         attach: seconds(attached - spawned),
         init: seconds(ready - attached),
         output: seconds(done.saturating_sub(finishing)),
-        passes: control.samples().iter().map(|pass| seconds(pass.length())).collect(),
+        passes: passes(world),
     }
+}
+
+/// Returns the seconds of each timed pass.
+fn passes(world: &World) -> Vec<f64> {
+    let samples = world.segment.control().samples();
+    samples.iter().map(|pass| seconds(pass.length())).collect()
 }
 
 fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {

@@ -17,6 +17,7 @@ mod names;
 mod orders;
 mod pulse;
 mod ranks;
+mod recording;
 mod results;
 mod supervisor;
 mod verify;

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
 use super::checkpoint::{self, Checkpoint};
+use super::recording;
 use crate::data::{OutputSpec, Source, StagedFile, npy_header};
 use crate::error::Error;
 use crate::host::clock;
@@ -22,6 +23,8 @@ pub(crate) struct World {
     pub(crate) segment: Segment,
     /// The output file, unless results go to stdout.
     pub(super) staged: Option<StagedFile>,
+    /// The trace file, if there is to be one.
+    pub(super) trace: Option<StagedFile>,
     /// Where results and claim words lie, if they are to outlive the run.
     pub(super) checkpoint: Option<Checkpoint>,
     /// When the run began, by the clock all ranks share.
@@ -48,6 +51,7 @@ impl World {
             }
         };
         let staged = stage(&plan)?;
+        let trace = recording::stage(&plan)?;
         let job = serde_json::to_vec(&plan.job)
             .map_err(|e| Error::refused(format!("the job cannot be described: {e}")))?;
         let layout = plan.layout(job.len() as u64)?;
@@ -65,7 +69,7 @@ impl World {
         }
         segment.reserve_unless_ranks_can()?;
         segment.publish();
-        Ok(Self { plan, segment, staged, checkpoint, began })
+        Ok(Self { plan, segment, staged, trace, checkpoint, began })
     }
 
     /// Throws away what was computed, and builds the world of the same plan once more.
@@ -76,8 +80,8 @@ impl World {
         let control = self.segment.control();
         let strikes = control.header().strikes_of_all();
         let known: Vec<(Chunk, Care)> = control.exceptions().iter().collect();
-        let Self { plan, segment, staged, mut checkpoint, began } = self;
-        drop((segment, staged)); // Their room may be needed.
+        let Self { plan, segment, staged, trace, mut checkpoint, began } = self;
+        drop((segment, staged, trace)); // Their room may be needed.
         if let Some(checkpoint) = &mut checkpoint {
             checkpoint.forget()?;
         }

@@ -196,6 +196,12 @@ pub struct RunOptions {
         allow_negative_numbers = true
     )]
     pub warmup: Option<u32>,
+    /// Write when each rank computed which chunk to FILE, for Perfetto and for `spmd tune`
+    #[arg(
+        long, value_name = "FILE", env = "SPMD_TRACE", help_heading = "Measure",
+        value_parser = OsStringValueParser::new().try_map(|text| FilePath::from_os(&text))
+    )]
+    pub trace: Option<FilePath>,
 }
 
 impl RunOptions {
@@ -231,6 +237,7 @@ impl RunOptions {
             verify,
             repeats,
             warmup,
+            trace,
         } = self;
         // --size and --input say the same thing in two ways: the upper layer's word stands alone.
         let problem = size.is_some() || input.is_some();
@@ -262,6 +269,7 @@ impl RunOptions {
             verify: verify.or(lower.verify),
             repeats: repeats.or(lower.repeats),
             warmup: warmup.or(lower.warmup),
+            trace: trace.or(lower.trace),
         }
     }
 
@@ -300,6 +308,7 @@ mod tests {
             "timeout",
             "chunk-timeout",
             "checkpoint",
+            "trace",
             "param",
             "inject",
         ];

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::choice::{Choice, Scope, Seen, Source};
 pub use self::partition::Chunk;
-pub(crate) use self::partition::{Partition, Ticket, merged};
+pub(crate) use self::partition::{MAX_SIZE, Partition, Ticket, merged};
 pub(crate) use self::rules::Weight;
 use crate::data::text_in_files;
 use crate::error::{Error, Explained, nearest};
@@ -202,8 +202,21 @@ pub(crate) fn chunk_by_time(
 }
 
 /// Chooses the chunk for a schedule that names none, by the cost that the kernel states.
-pub(crate) fn preferred_chunk(n: u64, procs: u32, ns_per_index: f64, element: usize) -> NonZeroU64 {
+fn preferred_chunk(n: u64, procs: u32, ns_per_index: f64, element: usize) -> NonZeroU64 {
     chunk_by_time(n, procs, ns_per_index, element, Balance::Fair)
+}
+
+/// Settles a schedule for n indices of a kernel that states `ns_per_index`.
+pub(crate) fn settle(
+    schedule: Schedule,
+    n: u64,
+    procs: u32,
+    ns_per_index: f64,
+    element: usize,
+) -> Partition {
+    let align = NonZeroU64::new(4096 / element as u64).unwrap_or(NonZeroU64::MIN);
+    let preferred = preferred_chunk(n, procs, ns_per_index, element);
+    Partition::new(schedule, n, procs, preferred, align)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::claims::Claims;
 use super::exceptions::Exceptions;
 use super::header::{AttachError, Header, PassTime, RankSlot};
 use super::layout::{Layout, Span};
+use super::trail::{StepWords, Trail, TrailHead};
 use super::words::Words;
 use crate::host::map::{Access, Window, file_len};
 
@@ -94,6 +95,15 @@ impl<'a> Control<'a> {
     /// Returns the times of the timed passes.
     pub(crate) fn samples(&self) -> &'a [PassTime] {
         self.array(self.layout.samples)
+    }
+
+    /// Returns what a rank writes down of its chunks, if that was asked for.
+    pub(crate) fn trail(&self, rank: u32) -> Option<Trail<'a>> {
+        let head = self.array::<TrailHead>(self.layout.trails).get(rank as usize)?;
+        let each = usize::try_from(self.layout.dims.trail).ok()?;
+        let first = each.checked_mul(rank as usize)?;
+        let steps = self.array::<StepWords>(self.layout.steps).get(first..first + each)?;
+        Some(Trail::new(head, steps))
     }
 
     /// Writes the job's description; before the segment is published.

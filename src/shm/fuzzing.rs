@@ -75,6 +75,7 @@ fn genuine_start() -> [u8; 16] {
         source: 0,
         result: 0,
         operands: 0,
+        trail: 0,
     };
     segment.header().write(&dims, 0);
     segment.header().publish();
@@ -106,6 +107,8 @@ fn check_layout(layout: &Layout, mapped: u64) {
         layout.slots,
         layout.ranks,
         layout.samples,
+        layout.trails,
+        layout.steps,
         layout.job,
         point(layout.control),
         layout.saved,
@@ -149,6 +152,10 @@ fn read_control(layout: &Layout, segment: &mut Bytes, bytes: &[u8]) {
     }
     for sample in control_view.samples() {
         let _ = sample.length();
+    }
+    for rank in 0..layout.dims.procs {
+        let steps = control_view.trail(rank).map_or(0, |trail| trail.steps().count());
+        assert!(steps as u64 <= layout.dims.trail);
     }
     assert_eq!(control_view.job().len() as u64, layout.dims.job);
     let _ = (control_view.header().aborted(), control_view.header().offence());

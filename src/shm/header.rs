@@ -6,13 +6,14 @@ use super::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release, fence};
 /// "SPMDSHM\0" as a little-endian word; written last.
 const MAGIC: u64 = u64::from_le_bytes(*b"SPMDSHM\0");
 /// The version of the layout: bumped with any change to a type in the segment.
-const LAYOUT: u32 = 4;
+const LAYOUT: u32 = 5;
 /// Sizes of what lies in the segment folded into one word, so that a stranger is recognised even
 /// where somebody forgot to bump [`LAYOUT`].
 const ABI: u32 = (size_of::<Header>() as u32)
     ^ (size_of::<RankSlot>() as u32).rotate_left(8)
     ^ (size_of::<super::barrier::Barrier>() as u32).rotate_left(16)
     ^ (size_of::<super::exceptions::Exceptions>() as u32).rotate_left(22)
+    ^ (size_of::<super::trail::StepWords>() as u32).rotate_left(4)
     ^ (size_of::<usize>() as u32).rotate_left(28);
 
 /// The segment's first bytes.
@@ -22,7 +23,7 @@ const ABI: u32 = (size_of::<Header>() as u32)
 ///   8  layout   u32
 ///  12  abi      u32
 ///  16  total    u64   bytes in the segment
-///  24  dims     u64 × 8
+///  24  dims     u64 × 9
 /// 128  lock     40 bytes: a robust pthread mutex, alone with nothing else on its line
 /// 256  abort    u32   why every rank must stop; 0: go on
 /// 264  offence  u64   the least index whose input the kernel cannot take; MAX: none
@@ -35,8 +36,8 @@ pub(crate) struct Header {
     layout: AtomicU32,
     abi: AtomicU32,
     total: AtomicU64,
-    dims: [AtomicU64; 8],
-    pad: [AtomicU64; 5],
+    dims: [AtomicU64; 9],
+    pad: [AtomicU64; 4],
     lock: LockBytes,
     abort: AtomicU32,
     offence: AtomicU64,
@@ -59,6 +60,8 @@ const _: () = {
     assert!(size_of::<super::claims::LeaseSlot>() == 128);
     assert!(size_of::<super::claims::RangeSlot>() == 128);
     assert!(size_of::<super::claims::Handover>() == 128);
+    assert!(size_of::<super::trail::TrailHead>() == 128);
+    assert!(size_of::<super::trail::StepWords>() == 48);
 };
 
 /// Why all ranks must stop.
@@ -120,6 +123,7 @@ impl Header {
             dims.source,
             dims.result,
             dims.operands,
+            dims.trail,
         ];
         for (word, number) in self.dims.iter().zip(numbers) {
             word.store(number, Relaxed);
@@ -165,6 +169,7 @@ impl Header {
             source: number(5),
             result: number(6),
             operands: number(7),
+            trail: number(8),
         })
     }
 

@@ -7,6 +7,7 @@ use super::barrier::Barrier;
 use super::claims::{Handover, LeaseSlot, RangeSlot, Tail};
 use super::exceptions::Exceptions;
 use super::header::{Header, PassTime, RankSlot};
+use super::trail::{StepWords, TrailHead};
 
 /// What decides a layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) struct Dims {
     pub(crate) result: u64,
     /// Bytes of the kernel's own arrays, one after another.
     pub(crate) operands: u64,
+    /// Steps that each rank has room to write down; 0 unless a trace was asked for.
+    pub(crate) trail: u64,
 }
 
 /// The largest world: rank numbers are 12 bits in a claim word.
@@ -52,6 +55,10 @@ pub(crate) struct Layout {
     pub(crate) handover: Span,
     pub(crate) ranks: Span,
     pub(crate) samples: Span,
+    /// Of each rank; empty unless a trace was asked for, as are the steps.
+    pub(crate) trails: Span,
+    /// Of rank 0, then of rank 1.
+    pub(crate) steps: Span,
     pub(crate) job: Span,
     /// Everything up to here is bookkeeping: mapped, writable, by all.
     pub(crate) control: usize,
@@ -95,6 +102,10 @@ impl Layout {
         let ranks = place(procs.checked_mul(size_of::<RankSlot>())?, 128)?;
         let samples =
             place(usize::try_from(dims.samples).ok()?.checked_mul(size_of::<PassTime>())?, 128)?;
+        let trails = if dims.trail == 0 { 0 } else { procs };
+        let trails = place(trails * size_of::<TrailHead>(), 128)?;
+        let steps = usize::try_from(dims.trail).ok()?.checked_mul(procs)?;
+        let steps = place(steps.checked_mul(size_of::<StepWords>())?, 128)?;
         let job = place(usize::try_from(dims.job).ok()?, 128)?;
         let control = place(0, PAGE)?.offset;
         let saved = place(usize::try_from(dims.saved_block).ok()?.checked_mul(2 * procs)?, PAGE)?;
@@ -113,6 +124,8 @@ impl Layout {
             handover,
             ranks,
             samples,
+            trails,
+            steps,
             job,
             control,
             saved,
@@ -150,6 +163,7 @@ mod tests {
             source: 0,
             result: 40,
             operands: 0,
+            trail: 0,
         }
     }
 
@@ -175,11 +189,14 @@ mod tests {
             procs in 1_u32..=MAX_PROCS, own in any::<bool>(), samples in 0_u64..1000,
             job in 0_u64..10_000, saved_block in 0_u64..20_000,
             source in sizes(), result in sizes(), operands in sizes(),
+            trail in prop_oneof![Just(0), sizes()],
         ) {
             let queues = if own { procs } else { 1 };
-            let dims = Dims { procs, queues, samples, job, saved_block, source, result, operands };
+            let dims = Dims {
+                procs, queues, samples, job, saved_block, source, result, operands, trail,
+            };
             if let Some(l) = Layout::new(dims) {
-                let spans = [l.header, l.barrier, l.exceptions, l.tails, l.slots, l.ranges, l.handover, l.ranks, l.samples, l.job,
+                let spans = [l.header, l.barrier, l.exceptions, l.tails, l.slots, l.ranges, l.handover, l.ranks, l.samples, l.trails, l.steps, l.job,
                     Span { offset: l.control, len: 0 }, l.saved, l.source, l.operands, l.result,
                     Span { offset: l.total, len: 0 }];
                 for pair in spans.windows(2) {
@@ -194,6 +211,7 @@ mod tests {
         for result in [u64::MAX, 1 << 63, (1 << 63) - 4096] {
             assert_eq!(Layout::new(Dims { result, ..dims() }), None);
             assert_eq!(Layout::new(Dims { operands: result, ..dims() }), None);
+            assert_eq!(Layout::new(Dims { trail: result, ..dims() }), None);
         }
         assert_eq!(Layout::new(Dims { procs: 0, queues: 0, ..dims() }), None);
         assert_eq!(Layout::new(Dims { procs: 5000, queues: 1, ..dims() }), None);

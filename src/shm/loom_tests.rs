@@ -436,6 +436,7 @@ fn loom_header_attach_races_publication() {
         source: 6,
         result: 7,
         operands: 8,
+        trail: 9,
     };
     explore(3, || {
         let header = Arc::new(Header::new());

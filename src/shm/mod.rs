@@ -37,6 +37,7 @@ mod point;
 mod segment;
 mod sweep;
 mod sync;
+mod trail;
 mod words;
 
 pub(crate) use barrier::{Aborted, EPOCHS, Patience};
@@ -52,4 +53,5 @@ pub use segment::Backing;
 pub(crate) use segment::Segment;
 pub(crate) use sweep::clean;
 pub(crate) use sync::{Acquire, Relaxed, Release};
+pub(crate) use trail::{Step, What};
 pub(crate) use words::Words;

@@ -51,6 +51,7 @@ impl<'a> Words<'a> {
             source: 0,
             result: 0,
             operands: 0,
+            trail: 0,
         })
     }
 

@@ -15,7 +15,7 @@ use crate::phase::Phase;
 use crate::schedule::Chunk;
 use crate::shm::{
     Abort, Attached, Claimed, Control, Counter, Fault, NO_CPU, Point, Probe, RankSlot, Relaxed,
-    Stage,
+    Stage, Step, What,
 };
 
 /// This rank, and its place in the segment.
@@ -179,6 +179,9 @@ impl<'a> Rank<'a> {
         let (job, slice) = (work.job, work.slice.clone());
         self.slot.set_stage(Stage::Init);
         if pass == 0 {
+            if let Some(trail) = self.control.trail(self.number) {
+                trail.touch();
+            }
             for piece in job.left.pieces(&slice) {
                 self.touch(work, arrays, &piece)?;
             }
@@ -270,7 +273,13 @@ impl<'a> Rank<'a> {
         self.slot.set_stage(Stage::Pass);
         let begin = *tally.begin.get_or_insert_with(clock::now_ns);
         let looks = pass == 0 && job.partition.is_chosen_late();
-        loop {
+        let trail = self.control.trail(self.number).zip(job.recording.number(pass, job.warmup));
+        let note = |what: What, [asked, ready, done]: [u64; 3]| {
+            if let Some((trail, pass)) = trail {
+                trail.add(&Step { pid: executor.context.pid, pass, what, asked, ready, done });
+            }
+        };
+        let drained = loop {
             let before = clock::now_ns();
             let claimed = work
                 .counter
@@ -280,7 +289,7 @@ impl<'a> Rank<'a> {
                 Claimed::Chunk(lease) => lease,
                 Claimed::Drained => {
                     tally.claim += clock::now_ns() - before;
-                    break;
+                    break before;
                 }
                 Claimed::Aborted => return Err(Stop::Aborted),
             };
@@ -297,14 +306,16 @@ impl<'a> Rank<'a> {
             }
             executor.compute(arrays, lease)?;
             injector.enter(None);
-            let spent = clock::now_ns() - ready;
+            let done = clock::now_ns();
+            let spent = done - ready;
             tally.busy += spent;
             let ranks = self.control.ranks();
             work.pace.add(&job.partition, chunk.start, chunk.end - chunk.start, spent, ranks);
             if looks {
                 self.record(tally); // Whoever decides for `auto` goes by it.
             }
-        }
+            note(What::Chunk(chunk), [before, ready, done]);
+        };
         let arrived = clock::now_ns();
         if let Some(timed) = pass.checked_sub(u64::from(job.warmup))
             && let Some(sample) = self.control.samples().get(timed as usize)
@@ -313,7 +324,9 @@ impl<'a> Rank<'a> {
             sample.add(begin, arrived);
         }
         self.barrier(work)?;
-        tally.wait += clock::now_ns() - arrived;
+        let left = clock::now_ns();
+        tally.wait += left - arrived;
+        note(What::Wait { begun: begin }, [drained, arrived, left]);
         Ok(())
     }
 

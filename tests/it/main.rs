@@ -28,4 +28,5 @@ mod signals;
 mod streams;
 mod strikes;
 mod tidy;
+mod trace;
 mod values;

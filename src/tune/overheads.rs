@@ -1,0 +1,135 @@
+//! What a run costs beside its indices, as far as a trace tells: claims, and ranks that begin late.
+
+use std::collections::BTreeMap;
+
+use crate::schedule::ScheduleKind;
+use crate::trace::{Kind, Span, Trace};
+
+/// Fewer claims of a kind are mostly cold ones, and no measure.
+const ENOUGH: usize = 64;
+/// What is assumed where a trace does not tell, in nanoseconds: of a machine of 2020 and later.
+const LOCKED: f64 = 200.0;
+const OWN: f64 = 50.0;
+const BETWEEN: f64 = 50.0;
+const SCAN: f64 = 60.0;
+
+/// Nanoseconds that are spent beside computing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Overheads {
+    /// A claim under the counter's lock, which one rank at a time can make.
+    pub(crate) locked: f64,
+    /// A claim of a chunk of one's own range.
+    pub(crate) own: f64,
+    /// A look at another rank's range.
+    pub(crate) scan: f64,
+    /// From the end of a chunk to the next claim.
+    pub(crate) between: f64,
+    /// From one rank's begin to the next one's.
+    pub(crate) skew: f64,
+    /// From the first rank's begin to its first claim: the kernel's serial share, if there is one.
+    pub(crate) prelude: f64,
+    /// Where `locked` is from.
+    pub(crate) origin: Origin,
+}
+
+/// Where a figure is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The trace.
+    Measured,
+    /// Nowhere: the trace has too little of it.
+    Assumed,
+}
+
+impl Overheads {
+    pub(crate) fn of(trace: &Trace) -> Self {
+        let owned = trace.about.chosen.kind() == ScheduleKind::Steal;
+        let claim = median(undisturbed(trace)).filter(|(_, count)| *count >= ENOUGH);
+        let claim = claim.map(|(claim, _)| claim);
+        let (locked, own) = match (claim, owned) {
+            (Some(own), true) => (LOCKED.max(own), own),
+            (Some(locked), false) => (locked, OWN.min(locked)),
+            (None, _) => (LOCKED, OWN),
+        };
+        let origin = if claim.is_some() && !owned { Origin::Measured } else { Origin::Assumed };
+        let rows = rows(trace);
+        let between = rows.values().flat_map(|row| {
+            row.windows(2).filter_map(|pair| match (&pair[0].kind, &pair[1].kind) {
+                (Kind::Chunk(_), Kind::Claim) => {
+                    Some(pair[1].begin.saturating_sub(pair[0].end) as f64)
+                }
+                _ => None,
+            })
+        });
+        let between = median(between.collect()).map_or(BETWEEN, |(between, _)| between);
+        let (skew, prelude) = begins(trace, &rows);
+        Self { locked, own, scan: SCAN, between, skew, prelude, origin }
+    }
+}
+
+/// Returns the times of the claims during which nobody else made one.
+fn undisturbed(trace: &Trace) -> Vec<f64> {
+    let mut claims: Vec<(u64, u64)> = trace
+        .spans
+        .iter()
+        .filter(|span| span.kind == Kind::Claim)
+        .map(|span| (span.begin, span.end))
+        .collect();
+    claims.sort_unstable();
+    let mut before = 0;
+    let mut alone = Vec::new();
+    for (at, &(begin, end)) in claims.iter().enumerate() {
+        let after = claims.get(at + 1).map_or(u64::MAX, |next| next.0);
+        if before <= begin && end <= after {
+            alone.push((end - begin) as f64);
+        }
+        before = before.max(end);
+    }
+    alone
+}
+
+/// Returns claims and chunks of each process in each pass, in order.
+fn rows(trace: &Trace) -> BTreeMap<(u32, u32), Vec<&Span>> {
+    let mut rows: BTreeMap<(u32, u32), Vec<&Span>> = BTreeMap::new();
+    for span in &trace.spans {
+        if matches!(span.kind, Kind::Claim | Kind::Chunk(_)) {
+            rows.entry((span.pass, span.pid)).or_default().push(span);
+        }
+    }
+    rows.values_mut().for_each(|row| row.sort_unstable_by_key(|span| (span.begin, span.end)));
+    rows
+}
+
+/// Returns how much later each rank begins than the one before, and how long it was until the first
+/// claim.
+fn begins(trace: &Trace, rows: &BTreeMap<(u32, u32), Vec<&Span>>) -> (f64, f64) {
+    let mut claims: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+    for ((pass, _), row) in rows {
+        claims.entry(*pass).or_default().extend(row.first().map(|first| first.begin));
+    }
+    let mut begun: BTreeMap<u32, u64> = BTreeMap::new();
+    for span in trace.spans.iter().filter(|span| span.kind == Kind::Pass) {
+        let earliest = begun.entry(span.pass).or_insert(span.begin);
+        *earliest = span.begin.min(*earliest);
+    }
+    let (mut skews, mut preludes) = (Vec::new(), Vec::new());
+    for (pass, claims) in &claims {
+        let (Some(first), Some(last)) = (claims.iter().min(), claims.iter().max()) else {
+            continue;
+        };
+        if claims.len() > 1 {
+            skews.push((last - first) as f64 / (claims.len() - 1) as f64);
+        }
+        if let Some(begun) = begun.get(pass) {
+            preludes.push(first.saturating_sub(*begun) as f64);
+        }
+    }
+    let middle = |values| median(values).map_or(0.0, |(middle, _)| middle);
+    (middle(skews), middle(preludes))
+}
+
+/// Returns the middle one, and how many there are.
+fn median(mut values: Vec<f64>) -> Option<(f64, usize)> {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).map(|middle| (*middle, values.len()))
+}
