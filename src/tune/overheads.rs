@@ -18,6 +18,8 @@ const SCAN: f64 = 60.0;
 pub(crate) struct Overheads {
     /// A claim under the counter's lock, which one rank at a time can make.
     pub(crate) locked: f64,
+    /// The same where the lock was waited for: from its being free to the claim's end.
+    pub(crate) contended: f64,
     /// A claim of a chunk of one's own range.
     pub(crate) own: f64,
     /// A look at another rank's range.
@@ -44,13 +46,15 @@ pub(crate) enum Origin {
 impl Overheads {
     pub(crate) fn of(trace: &Trace) -> Self {
         let owned = trace.about.chosen.kind() == ScheduleKind::Steal;
-        let claim = median(undisturbed(trace)).filter(|(_, count)| *count >= ENOUGH);
-        let claim = claim.map(|(claim, _)| claim);
+        let Claims { alone, waited } = Claims::of(trace);
+        let measured = |times| median(times).filter(|(_, n)| *n >= ENOUGH).map(|(ns, _)| ns);
+        let claim = measured(alone);
         let (locked, own) = match (claim, owned) {
             (Some(own), true) => (LOCKED.max(own), own),
             (Some(locked), false) => (locked, OWN.min(locked)),
             (None, _) => (LOCKED, OWN),
         };
+        let contended = measured(waited).filter(|_| !owned).unwrap_or(locked);
         let origin = if claim.is_some() && !owned { Origin::Measured } else { Origin::Assumed };
         let rows = rows(trace);
         let between = rows.values().flat_map(|row| {
@@ -63,29 +67,40 @@ impl Overheads {
         });
         let between = median(between.collect()).map_or(BETWEEN, |(between, _)| between);
         let (skew, prelude) = begins(trace, &rows);
-        Self { locked, own, scan: SCAN, between, skew, prelude, origin }
+        Self { locked, contended, own, scan: SCAN, between, skew, prelude, origin }
     }
 }
 
-/// Returns the times of the claims during which nobody else made one.
-fn undisturbed(trace: &Trace) -> Vec<f64> {
-    let mut claims: Vec<(u64, u64)> = trace
-        .spans
-        .iter()
-        .filter(|span| span.kind == Kind::Claim)
-        .map(|span| (span.begin, span.end))
-        .collect();
-    claims.sort_unstable();
-    let mut before = 0;
-    let mut alone = Vec::new();
-    for (at, &(begin, end)) in claims.iter().enumerate() {
-        let after = claims.get(at + 1).map_or(u64::MAX, |next| next.0);
-        if before <= begin && end <= after {
-            alone.push((end - begin) as f64);
+/// Nanoseconds of claims.
+struct Claims {
+    /// During which nobody else made one.
+    alone: Vec<f64>,
+    /// Of those that began during another's: from the other's end on.
+    waited: Vec<f64>,
+}
+
+impl Claims {
+    fn of(trace: &Trace) -> Self {
+        let mut claims: Vec<(u64, u64)> = trace
+            .spans
+            .iter()
+            .filter(|span| span.kind == Kind::Claim)
+            .map(|span| (span.begin, span.end))
+            .collect();
+        claims.sort_unstable();
+        let mut before = 0;
+        let mut found = Self { alone: Vec::new(), waited: Vec::new() };
+        for (at, &(begin, end)) in claims.iter().enumerate() {
+            let after = claims.get(at + 1).map_or(u64::MAX, |next| next.0);
+            if before <= begin && end <= after {
+                found.alone.push((end - begin) as f64);
+            } else if begin < before && before < end {
+                found.waited.push((end - before) as f64);
+            }
+            before = before.max(end);
         }
-        before = before.max(end);
+        found
     }
-    alone
 }
 
 /// Returns claims and chunks of each process in each pass, in order.

@@ -1,6 +1,7 @@
 //! Plays a pass: ranks that claim and compute, in simulated time, with the schedule's own arithmetic.
 //!
-//! A claim from the counter takes `locked`, and one rank at a time makes one, in the order of asking. A
+//! A claim from the counter takes `locked`, and one rank at a time makes one; who has to wait for another's
+//! then takes `contended`. A
 //! claim from one's own range takes `own`, and nobody waits. Taking from another's range is a claim under the
 //! lock, and a look at every other range. What is claimed is what [`Partition`] says, weights of `awf-b` and
 //! the choice of `auto` included, from the simulated times. Computing takes what [`Costs`] says. The pass
@@ -107,7 +108,7 @@ enum Answer {
     Chunk { done: f64 },
     /// There is none, which is known then.
     Nothing { known: f64 },
-    /// The lock is held until then.
+    /// It waits for the lock, and has it then.
     Ask(f64),
 }
 
@@ -117,7 +118,7 @@ struct Pass<'a> {
     partition: Partition,
     /// The last ticket of each queue.
     tails: Vec<Option<Ticket>>,
-    /// When the lock is free.
+    /// When the lock is free, of those who wait for it too.
     free: f64,
     /// All that ranks have said of themselves.
     seen: [f64; 3],
@@ -130,6 +131,8 @@ struct Rank {
     /// Numbers of the chunks it owns; the first is the one in hand.
     range: Range<u32>,
     hand: Option<Hand>,
+    /// When it asked for a chunk, if it waits for the lock.
+    asked: Option<f64>,
     pace: Pace,
     busy: f64,
 }
@@ -166,6 +169,7 @@ impl<'a> Pass<'a> {
         let rank = |rank: u32| Rank {
             range: partition.range(rank),
             hand: None,
+            asked: None,
             pace: pace.clone(),
             busy: 0.0,
         };
@@ -182,27 +186,27 @@ impl<'a> Pass<'a> {
 
     fn ask(&mut self, rank: usize, at: f64) -> Answer {
         self.commit(rank);
-        let Overheads { own, locked, scan, .. } = self.stage.overheads;
+        let Overheads { own, locked, contended, scan, .. } = self.stage.overheads;
         if let Some(chunk) = self.own(rank) {
             return self.begin(rank, chunk, Hold::Range, at, own);
         }
-        if self.free > at {
-            return Answer::Ask(self.free);
-        }
-        if self.partition.has_ranges() {
-            let others = self.ranks.len().saturating_sub(1) as f64;
-            let ready = at + locked + scan * others;
-            self.free = ready;
-            self.take(rank);
-            return match self.own(rank) {
-                Some(chunk) => self.begin(rank, chunk, Hold::Range, at, ready - at),
-                None => Answer::Nothing { known: ready },
-            };
-        }
-        self.free = at + locked;
+        let (asked, takes) = match self.ranks[rank].asked.take() {
+            Some(asked) => (asked, contended), // It is its turn.
+            None if self.free > at => {
+                let turn = self.free;
+                self.free += contended;
+                self.ranks[rank].asked = Some(at);
+                return Answer::Ask(turn);
+            }
+            None => (at, locked),
+        };
+        let others = self.ranks.len().saturating_sub(1) as f64;
+        let looks = if self.partition.has_ranges() { scan * others } else { 0.0 };
+        let ready = at + takes + looks;
+        self.free = self.free.max(ready);
         match self.claim(rank) {
-            Some((chunk, hold)) => self.begin(rank, chunk, hold, at, locked),
-            None => Answer::Nothing { known: at + locked },
+            Some((chunk, hold)) => self.begin(rank, chunk, hold, asked, ready - asked),
+            None => Answer::Nothing { known: ready },
         }
     }
 
@@ -242,8 +246,12 @@ impl<'a> Pass<'a> {
         if range.is_empty() { None } else { self.partition.numbered(range.start) }
     }
 
-    /// Claims the next chunk of a queue.
+    /// Claims the next chunk of a queue, or one of another's range.
     fn claim(&mut self, rank: usize) -> Option<(Chunk, Hold)> {
+        if self.partition.has_ranges() {
+            self.take(rank);
+            return self.own(rank).map(|chunk| (chunk, Hold::Range));
+        }
         let queue = if self.tails.len() == 1 { 0 } else { rank };
         let number = u32::try_from(queue).ok()?;
         let weight = self.ranks[rank].pace.weight;
@@ -312,6 +320,7 @@ mod tests {
 
     const FREE: Overheads = Overheads {
         locked: 0.0,
+        contended: 0.0,
         own: 0.0,
         scan: 0.0,
         between: 0.0,
@@ -353,16 +362,23 @@ mod tests {
 
     #[test]
     fn claims_take_turns_under_the_lock_and_the_last_one_counts() {
-        let overheads = Overheads { locked: 10.0, between: 1.0, skew: 2.0, prelude: 5.0, ..FREE };
-        // Rank 0: claim 0..10, computes to 110; rank 1 asks at 2, waits to 10, claims to 20, to 120.
-        // Rank 0 asks at 111, knows at 121; rank 1 asks at 121 and knows at 131. And the prelude.
+        let overheads = Overheads {
+            locked: 10.0,
+            contended: 15.0,
+            between: 1.0,
+            skew: 2.0,
+            prelude: 5.0,
+            ..FREE
+        };
+        // Rank 0: claim 0..10, computes to 110; rank 1 asks at 2, waits to 10, claims to 25, to 125.
+        // Rank 0 asks at 111, knows at 121; rank 1 asks at 126 and knows at 136. And the prelude.
         let played = play(&costs(&[100, 100]), "dynamic,1", 2, overheads, 0);
-        assert_eq!(played.time, 136.0);
+        assert_eq!(played.time, 141.0);
     }
 
     #[test]
     fn a_thief_takes_half_of_what_waits() {
-        let overheads = Overheads { locked: 10.0, own: 1.0, scan: 2.0, ..FREE };
+        let overheads = Overheads { locked: 10.0, contended: 10.0, own: 1.0, scan: 2.0, ..FREE };
         // Rank 1 has four chunks of 1 and is done at 8; in 12 more it takes two of the three that
         // wait with rank 0, which has one in hand until 101 and one more until 202.
         let played = play(&costs(&[100, 100, 100, 100, 1, 1, 1, 1]), "steal,1", 2, overheads, 0);
@@ -383,7 +399,7 @@ mod tests {
     #[test]
     fn auto_looks_in_the_first_pass_and_knows_in_the_next() {
         let each = vec![1000; 10_000];
-        let overheads = Overheads { locked: 500.0, own: 50.0, ..FREE };
+        let overheads = Overheads { locked: 500.0, contended: 500.0, own: 50.0, ..FREE };
         let first = play(&costs(&each), "auto", 2, overheads, 0);
         let second = play(&costs(&each), "auto", 2, overheads, 1);
         assert!(first.choice.is_some_and(|choice| choice.scope == Scope::Rest));
@@ -402,7 +418,9 @@ mod tests {
             procs in 1_u32..9, locked in 0_u32..50, pass in 0_u32..2,
         ) {
             let costs = costs(&each);
-            let overheads = Overheads { locked: locked.into(), own: 1.0, scan: 1.0, ..FREE };
+            let overheads = Overheads {
+                locked: locked.into(), contended: f64::from(locked) * 1.5, own: 1.0, scan: 1.0, ..FREE
+            };
             let played = play(&costs, schedule, procs, overheads, pass);
             let total: f64 = each.iter().sum::<u64>() as f64;
             prop_assert!((played.busy.iter().sum::<f64>() - total).abs() < 1e-6 * total);
