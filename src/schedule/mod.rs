@@ -15,7 +15,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use self::partition::Chunk;
-pub(crate) use self::partition::{Partition, Ticket, merged};
+pub(crate) use self::partition::{MAX_SIZE, Partition, Ticket, merged};
 use crate::data::text_in_files;
 use crate::error::{Error, Explained, nearest};
 
