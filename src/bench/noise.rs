@@ -26,8 +26,8 @@ pub(crate) struct Noise {
     pub(crate) steal_step_s: f64,
     /// More ranks than CPUs: they take turns, so switches belong to what is measured.
     pub(crate) oversubscribed: bool,
-    /// Whether each rank ran on the one CPU it was meant for.
-    pub(crate) pinned: bool,
+    /// Whether each rank ran on the one CPU it was meant for; `None`: nobody looked.
+    pub(crate) pinned: Option<bool>,
     /// What decides the CPUs' frequency; `None`: not known, and the frequency neither.
     pub(crate) governor: Option<String>,
 }
@@ -61,7 +61,10 @@ impl Watch {
             steal_s: steal.map(|steal| steal.as_secs_f64()),
             steal_step_s: tick().as_secs_f64(),
             oversubscribed: self.crowding == Crowding::Crowded,
-            pinned: !ranks.is_empty() && ranks.iter().all(|rank| rank.pinned == Pinned::Yes),
+            pinned: match counted {
+                Counted::Migrations => Some(ranks.iter().all(|rank| rank.pinned == Pinned::Yes)),
+                Counted::Nothing => None,
+            },
             governor: self.cpus.iter().next().and_then(governor),
         }
     }

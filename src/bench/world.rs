@@ -17,14 +17,16 @@ use crate::plan::Plan;
 use crate::run::Run;
 
 /// A batch of operations lasts about so long: much longer than looking at the clock, and shorter than the
-/// time between two disturbances of a quiet machine.
-const BATCH_NS: u64 = 10_000_000;
+/// time between two ticks of the system, so that what disturbs does not disturb all.
+const BATCH_NS: u64 = 2_000_000;
 /// Samples at most.
 const MOST: u64 = 10_000;
 /// Readings of all ranks together, at most: they are memory.
 const MOST_READINGS: u64 = 1 << 20;
-/// Chunks of an index space, where chunks are of a fixed size.
-const PULLS: u64 = 1 << 16;
+/// Chunks of an index space, where chunks are of a fixed size: a pass then lasts about as long as a batch.
+const PULLS: u64 = 1 << 14;
+/// And for each rank at least.
+const PULLS_EACH: u64 = 64;
 /// Rounds of all loops over memory at least. Each takes long, and all of its bytes are one average.
 const ROUNDS: u64 = 11;
 
@@ -120,7 +122,8 @@ fn indices(measured: Measured, plan: &Plan) -> u64 {
     match measured {
         Measured::Pull => {
             let chunk = chunk.map_or(1, NonZeroU64::get);
-            PULLS.saturating_mul(chunk).min(crate::schedule::MAX_SIZE)
+            let pulls = PULLS.max(PULLS_EACH * u64::from(plan.procs()));
+            pulls.saturating_mul(chunk).min(crate::schedule::MAX_SIZE)
         }
         Measured::Barrier | Measured::Bandwidth { .. } => 0,
     }

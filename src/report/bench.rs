@@ -71,7 +71,9 @@ fn noise(measured: &Measurement, shown: &dyn Fn(f64) -> String) -> String {
         parts.push("ranks take turns on too few cpus: switches belong to it".to_owned());
     }
     match noise.migrations {
-        Some(moved) if !noise.pinned => parts.push(format!("unpinned, {moved} migrations")),
+        Some(moved) if noise.pinned == Some(false) => {
+            parts.push(format!("unpinned, {moved} migrations"))
+        }
         _ => {}
     }
     parts.push(match noise.steal_s {
