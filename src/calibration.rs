@@ -124,6 +124,8 @@ const WARM_UPS: u64 = 16;
 const LEAST_WARM_UPS: u64 = 3;
 /// From one attempt to the next.
 const GROWTH: u64 = 4;
+/// Operations in a batch at most.
+const MOST: u128 = 1 << 40;
 
 impl Pace {
     /// Returns how many places for readings it may need.
@@ -139,6 +141,8 @@ pub(crate) struct Pacer {
     /// What was asked for last.
     last: Option<Ask>,
     warmed: u64,
+    /// Of the warm-up the operations, and the nanoseconds, that give the highest rate.
+    fastest: (u64, u64),
     sampled: u64,
     /// When the first sample that counts was asked for.
     began: u64,
@@ -146,14 +150,17 @@ pub(crate) struct Pacer {
 
 impl Pacer {
     pub(crate) fn new(pace: Pace) -> Self {
-        Self { pace, last: None, warmed: 0, sampled: 0, began: 0 }
+        Self { pace, last: None, warmed: 0, fastest: (0, 1), sampled: 0, began: 0 }
     }
 
     /// Returns what comes next, when the last has taken this rank `took` nanoseconds.
     pub(crate) fn next(&mut self, took: u64, now: u64) -> Ask {
         let ask = match self.last {
             None => Ask::WarmUp(1),
-            Some(Ask::WarmUp(operations)) => self.warmed_up(operations, took),
+            Some(Ask::WarmUp(operations)) => {
+                self.rate(operations, took);
+                self.warmed_up(operations)
+            }
             Some(Ask::Sample(operations)) if self.goes_on(now) => Ask::Sample(operations),
             Some(Ask::Sample(_) | Ask::Stop) => Ask::Stop,
         };
@@ -167,7 +174,15 @@ impl Pacer {
         ask
     }
 
-    fn warmed_up(&self, operations: u64, took: u64) -> Ask {
+    fn rate(&mut self, operations: u64, took: u64) {
+        let (fast, in_ns) = self.fastest;
+        let rate = |count: u64, other: u64| u128::from(count) * u128::from(other);
+        if rate(operations, in_ns) > rate(fast, took.max(1)) {
+            self.fastest = (operations, took.max(1));
+        }
+    }
+
+    fn warmed_up(&self, operations: u64) -> Ask {
         match self.pace.grain {
             // Whole rounds: what is run in a sample, its number says.
             Grain::Pass { round } => {
@@ -175,14 +190,14 @@ impl Pacer {
                 if self.warmed < least { Ask::WarmUp(1) } else { Ask::Sample(1) }
             }
             Grain::Batch { ns } => {
-                let fits = |took: u64| u128::from(operations) * u128::from(ns) / u128::from(took);
-                let fitting = fits(took.max(1)).clamp(1, 1 << 40);
-                let fitting = u64::try_from(fitting).unwrap_or(1);
-                let known = took >= ns / GROWTH && self.warmed >= LEAST_WARM_UPS;
-                if known || self.warmed >= WARM_UPS {
+                // By the fastest so far: one that was disturbed says little of how many there is time for.
+                let (fast, in_ns) = self.fastest;
+                let fitting = u128::from(fast) * u128::from(ns) / u128::from(in_ns.max(1));
+                let fitting = u64::try_from(fitting.clamp(1, MOST)).unwrap_or(1);
+                let near = operations >= fitting / GROWTH && self.warmed >= LEAST_WARM_UPS;
+                if near || self.warmed >= WARM_UPS {
                     Ask::Sample(fitting)
                 } else {
-                    // What the first ones took says little of how many there is time for.
                     Ask::WarmUp(fitting.min(operations * GROWTH))
                 }
             }
@@ -238,6 +253,24 @@ mod tests {
             let asked = samples(&followed(pace, ns));
             assert_eq!(asked.first(), Some(&operations), "{ns} ns");
             assert_eq!(asked.len(), count, "{ns} ns");
+        }
+    }
+
+    #[test]
+    fn a_disturbance_while_warming_up_makes_no_batch_smaller() {
+        let pace =
+            Pace { grain: Grain::Batch { ns: 2_000_000 }, least: 31, most: 31, budget_ns: 0 };
+        for disturbed in 0..8 {
+            let (mut pacer, mut took) = (Pacer::new(pace), 0);
+            let operations = (0..).find_map(|attempt| match pacer.next(took, 0) {
+                Ask::WarmUp(operations) => {
+                    took = operations * 300 + if attempt == disturbed { 4_000_000 } else { 0 };
+                    None
+                }
+                Ask::Sample(operations) => Some(operations),
+                Ask::Stop => Some(0),
+            });
+            assert_eq!(operations, Some(6_666), "{disturbed}");
         }
     }
 

@@ -24,7 +24,9 @@ pub(crate) struct Noise {
     pub(crate) steal_s: Option<f64>,
     /// Steal is counted in steps of this.
     pub(crate) steal_step_s: f64,
-    /// More ranks than CPUs: they take turns, so switches belong to what is measured.
+    /// Why there would be switches on the quietest machine, so that they label nothing.
+    pub(crate) switches_belong: Option<&'static str>,
+    /// More ranks than CPUs.
     pub(crate) oversubscribed: bool,
     /// Whether each rank ran on the one CPU it was meant for; `None`: nobody looked.
     pub(crate) pinned: Option<bool>,
@@ -50,7 +52,15 @@ impl Watch {
     pub(super) fn end(self, switches: &[u64], ranks: &[RankReport], counted: Counted) -> Noise {
         let now = stolen(&self.cpus);
         let steal = self.stolen.zip(now).map(|(before, now)| now.saturating_sub(before));
+        let oversubscribed = self.crowding == Crowding::Crowded;
+        let switches_belong = match counted {
+            _ if oversubscribed => Some("ranks take turns on too few cpus"),
+            Counted::Nothing => Some("a process that starts, and is pinned, loses its cpu"),
+            Counted::Migrations => None,
+        };
         Noise {
+            switches_belong,
+            oversubscribed,
             samples: switches.len(),
             disturbed: switches.iter().filter(|&&switches| switches > 0).count(),
             involuntary_switches: switches.iter().sum(),
@@ -60,7 +70,6 @@ impl Watch {
             },
             steal_s: steal.map(|steal| steal.as_secs_f64()),
             steal_step_s: tick().as_secs_f64(),
-            oversubscribed: self.crowding == Crowding::Crowded,
             pinned: match counted {
                 Counted::Migrations => Some(ranks.iter().all(|rank| rank.pinned == Pinned::Yes)),
                 Counted::Nothing => None,

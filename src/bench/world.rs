@@ -7,14 +7,14 @@ use serde_json::{Map, Value, json};
 use super::noise::{Counted, Watch, cpus};
 use super::room::Room;
 use super::{LEAST, Measurement, Request, Row, Unit, counted};
-use crate::calibration::{Calibration, Grain, Loop, Measured, PAGE, Pace};
-use crate::data::grouped;
+use crate::calibration::{Calibration, Grain, Loop, Measured, Pace};
 use crate::engine::{Audience, Calibrated, Orders, Sample, World};
 use crate::error::{Error, Explained};
 use crate::host::limits::bytes;
 use crate::options::{Count, RunOptions};
 use crate::plan::Plan;
 use crate::run::Run;
+use crate::schedule::{MAX_SIZE, Schedule};
 
 /// A batch of operations lasts about so long: much longer than looking at the clock, and shorter than the
 /// time between two ticks of the system, so that what disturbs does not disturb all.
@@ -118,12 +118,12 @@ fn pace(measured: Measured, request: &Request, procs: u32) -> Pace {
 
 /// Returns how many indices there are to be claimed.
 fn indices(measured: Measured, plan: &Plan) -> u64 {
-    let chunk = plan.options.schedule.and_then(crate::Schedule::chunk);
+    let chunk = plan.options.schedule.and_then(Schedule::chunk);
     match measured {
         Measured::Pull => {
             let chunk = chunk.map_or(1, NonZeroU64::get);
             let pulls = PULLS.max(PULLS_EACH * u64::from(plan.procs()));
-            pulls.saturating_mul(chunk).min(crate::schedule::MAX_SIZE)
+            pulls.saturating_mul(chunk).min(MAX_SIZE)
         }
         Measured::Barrier | Measured::Bandwidth { .. } => 0,
     }
@@ -221,11 +221,7 @@ fn told(measured: Measured, calibrated: &Calibrated, facts: &mut Map<String, Val
                 }),
             );
             Told {
-                sample: format!(
-                    "a pass over arrays of {} ({} pages)",
-                    bytes(array),
-                    grouped(array / PAGE)
-                ),
+                sample: format!("a pass over arrays of {}", bytes(array)),
                 definition: BANDWIDTH,
             }
         }

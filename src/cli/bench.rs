@@ -8,7 +8,6 @@ use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
 
 use super::fail;
-use crate::Backing;
 use crate::bench::{self, Measurement, Name, Request};
 use crate::engine::{Audience, Orders};
 use crate::error::{Error, Exit, Explained};
@@ -18,7 +17,7 @@ use crate::options::{Bind, Count, Map, Procs, RunOptions, Span, Wait};
 use crate::panics::caught;
 use crate::report::{self, Color, Reporter, Talk};
 use crate::schedule::Schedule;
-use crate::shm::Segment;
+use crate::shm::{Backing, Segment};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BenchCommand {

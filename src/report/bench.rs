@@ -67,12 +67,12 @@ fn noise(measured: &Measurement, shown: &dyn Fn(f64) -> String) -> String {
         "{disturbed} of {samples} samples disturbed ({involuntary_switches} involuntary switches{others})"
     ));
     let noise = &measured.noise;
-    if noise.oversubscribed {
-        parts.push("ranks take turns on too few cpus: switches belong to it".to_owned());
+    if let Some(why) = noise.switches_belong {
+        parts.push(format!("these belong to it: {why}"));
     }
     match noise.migrations {
         Some(moved) if noise.pinned == Some(false) => {
-            parts.push(format!("unpinned, {moved} migrations"))
+            parts.push(format!("unpinned, migrations: {moved}"))
         }
         _ => {}
     }

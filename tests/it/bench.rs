@@ -78,6 +78,8 @@ fn each_bench_measures_with_one_rank_and_with_more() {
             assert!(noise["disturbed"].as_u64() <= noise["samples"].as_u64(), "{noise}");
             assert!(noise["disturbed"].as_u64() <= noise["involuntary_switches"].as_u64());
             assert_eq!(noise["oversubscribed"], procs > cpus().len(), "{noise}");
+            let belong = name == "launch" || procs > cpus().len();
+            assert_eq!(noise["switches_belong"].is_string(), belong, "{noise}");
             for field in ["migrations", "steal_s", "governor"] {
                 assert!(noise.get(field).is_some(), "{noise}");
             }
