@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::Calibration;
 use crate::data::{ByteOrder, DType, Overflow};
 use crate::host::affinity::CpuSet;
 use crate::inject::Injection;
@@ -38,6 +39,9 @@ pub(crate) struct Job {
     pub(crate) accounts: Accounts,
     pub(crate) warmup: u32,
     pub(crate) repeats: u32,
+    /// What is measured in place of computing: then kernel, input and passes are nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) calibration: Option<Calibration>,
     /// Faults on purpose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) inject: Vec<Injection>,

@@ -11,6 +11,8 @@
 //! `ARCHITECTURE.md` tells how it works, from a chunk's and from a byte's point of view.
 
 mod arrays;
+mod bench;
+mod calibration;
 mod clean;
 mod cli;
 mod data;

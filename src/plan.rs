@@ -5,6 +5,7 @@
 
 use std::num::NonZeroU64;
 
+use crate::calibration::Calibration;
 use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
 use crate::inject::Injection;
@@ -132,6 +133,7 @@ impl Plan {
             accounts: Accounts::Wanted,
             warmup: options.warmup.unwrap_or(0),
             repeats: options.repeats.map_or(1, std::num::NonZeroU32::get),
+            calibration: None,
             inject: options.inject.clone(),
         };
         check_passes(job.passes())?;
@@ -161,6 +163,22 @@ impl Plan {
         self.job.left = left;
         self.job.result = ResultAt::File { offset: result };
         self.job.words = WordsAt::File { offset: words };
+    }
+
+    /// Makes it the plan of a calibration, which claims chunks of so many indices, the smallest the
+    /// schedule allows, and has an array of so many bytes in the segment.
+    pub(crate) fn calibrate(
+        &mut self,
+        calibration: Calibration,
+        indices: u64,
+        bytes: u64,
+    ) -> Result<(), Error> {
+        let schedule = self.options.schedule.unwrap_or_else(default_schedule);
+        let one = NonZeroU64::MIN;
+        self.job.partition = Partition::new(schedule, indices, self.procs(), one, one);
+        self.job.size = bytes.div_ceil(self.job.dtype.size() as u64);
+        self.job.calibration = Some(calibration);
+        self.layout(0).map(|_| ())
     }
 
     /// Returns the number of ranks.
@@ -308,10 +326,14 @@ fn check_in_place(kernel: &dyn Kernel, options: &RunOptions) -> Result<(), Error
     Err(Error::rejected(Explained::new(what).hint("leave --in-place out")))
 }
 
+fn default_schedule() -> Schedule {
+    Schedule::new(ScheduleKind::Auto, None)
+}
+
 /// Settles the schedule for n indices.
 fn partition(options: &RunOptions, n: u64, procs: u32, cost: Cost, dtype: DType) -> Partition {
     let align = NonZeroU64::new(4096 / dtype.size() as u64).unwrap_or(NonZeroU64::MIN);
-    let schedule = options.schedule.unwrap_or_else(|| Schedule::new(ScheduleKind::Auto, None));
+    let schedule = options.schedule.unwrap_or_else(default_schedule);
     let preferred = preferred_chunk(n, procs, cost.ns, dtype.size());
     Partition::new(schedule, n, procs, preferred, align)
 }

@@ -278,7 +278,8 @@ fn number(results: &Results, index: u64) -> Value {
     }
 }
 
-fn environment() -> Map<String, Value> {
+/// Returns what a reader of figures should know of the machine they are of.
+pub(crate) fn environment() -> Map<String, Value> {
     let read = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
     let model = read("/proc/cpuinfo").and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("model name"))?;

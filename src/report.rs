@@ -3,6 +3,8 @@
 //! Results go to stdout, talk to stderr. Nobody panics because a reader went away: `spmd … | head`
 //! ends quietly.
 
+mod bench;
+
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
@@ -18,6 +20,8 @@ use crate::record::{self, Rates};
 use crate::run::Finished;
 use crate::schedule::{Schedule, Source};
 use crate::{DType, Overflow};
+
+pub(crate) use self::bench::{bench, benches};
 
 /// Results up to this many are shown whole.
 const WHOLE: u64 = 100;

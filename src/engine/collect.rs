@@ -146,7 +146,7 @@ fn offended(results: &Results) -> Result<(), Error> {
 }
 
 /// Checks that every index was computed, by the words that decided who computes what.
-fn audit(world: &World) -> Result<(), Error> {
+pub(super) fn audit(world: &World) -> Result<(), Error> {
     let job = &world.plan.job;
     let control = world.segment.control();
     let wrong =
@@ -296,7 +296,7 @@ fn times(world: &World, spawned: u64, finishing: u64, done: u64) -> Times {
     }
 }
 
-fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {
+pub(super) fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {
     let control = world.segment.control();
     let known = |cpu: u32| (cpu != NO_CPU).then_some(cpu);
     (0..)

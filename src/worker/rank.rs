@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::calibrate::{Seat, calibrate};
 use super::chunk::Executor;
 use super::inject::Injector;
 use super::pace::Pace;
@@ -90,7 +91,14 @@ impl<'a> Rank<'a> {
         let injector = Injector::new(&job.inject, self.number, self.control.header());
         injector.at(Point::Attached);
         self.settle(job);
-        self.work(job, &injector, attached, descriptors, catalog)?;
+        match job.calibration {
+            None => self.work(job, &injector, attached, descriptors, catalog)?,
+            Some(calibration) => {
+                let Self { number, control, slot } = *self;
+                let seat = Seat { number, control, slot, job, injector: &injector };
+                calibrate(calibration, &seat, attached)?;
+            }
+        }
         if job.accounts == Accounts::Wanted {
             self.account();
         }
