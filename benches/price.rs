@@ -8,6 +8,8 @@
 
 #![expect(clippy::print_stdout, reason = "a bench talks")]
 
+#[path = "shared/paired.rs"]
+mod paired;
 #[path = "shared/mod.rs"]
 mod shared;
 
@@ -18,6 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::time::Instant;
 
+use paired::ratio;
 use shared::{interval, machine, median, save};
 
 /// Rounds; in each, every contender makes one sample of `PASSES` passes.
@@ -199,10 +202,8 @@ fn table(
     for ((name, own), against) in names.iter().zip(samples).zip(against) {
         let (low, high) = interval(own);
         let ratio = against.map_or(" | | ".to_owned(), |(other, target)| {
-            // In pairs: what the machine does meanwhile meets both.
-            let ratios: Vec<f64> = own.iter().zip(&samples[other]).map(|(a, b)| a / b).collect();
-            let (low, high) = interval(&ratios);
-            format!("{:.3} | {low:.3} .. {high:.3} | {target:.2}", median(&ratios))
+            let found = ratio(own, &samples[other]);
+            format!("{:.3} | {:.3} .. {:.3} | {target:.2}", found.median, found.low, found.high)
         });
         writeln!(
             report,
