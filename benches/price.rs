@@ -202,8 +202,7 @@ fn table(
     for ((name, own), against) in names.iter().zip(samples).zip(against) {
         let (low, high) = interval(own);
         let ratio = against.map_or(" | | ".to_owned(), |(other, target)| {
-            let found = ratio(own, &samples[other]);
-            format!("{:.3} | {:.3} .. {:.3} | {target:.2}", found.median, found.low, found.high)
+            format!("{} | {target:.2}", ratio(own, &samples[other]).shown())
         });
         writeln!(
             report,

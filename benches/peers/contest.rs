@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::contender::{Contender, Standing};
+use crate::options::Effort;
 use crate::paired::ratio;
 use crate::shared::{interval, median};
 
@@ -62,7 +63,7 @@ impl Contest {
     /// Runs everybody once, uncounted, and then in turn.
     ///
     /// Who cannot run, or comes to another result than the first, leaves, and it is said why.
-    pub(crate) fn hold(mut self, rounds: usize) -> Found {
+    pub(crate) fn hold(mut self, effort: Effort) -> Found {
         let ours = |entries: &[Entry]| {
             entries.iter().any(|entry| entry.contender.standing == Standing::Ours)
         };
@@ -89,7 +90,7 @@ impl Contest {
                 Err(reason) => left.push(reason),
             }
         }
-        for round in 0..rounds {
+        for round in 0..effort.rounds() {
             let count = entries.len();
             let mut gone = vec![];
             // Each round begins with another, so that nobody always follows the same one.
@@ -108,7 +109,7 @@ impl Contest {
         let mut text = String::new();
         if ours(&entries) {
             self.table(&entries, &mut text);
-            self.verdicts(&entries, &mut text);
+            self.verdicts(&entries, effort, &mut text);
         }
         for reason in left {
             writeln!(text, "- {reason}").expect("a String");
@@ -127,7 +128,7 @@ impl Contest {
             let compared = match base {
                 Some(base) if entry.contender.standing != Standing::Ours => {
                     let found = ratio(&base.seconds, &entry.seconds);
-                    format!("{:.3} | {:.3} .. {:.3}", found.median, found.low, found.high)
+                    found.shown()
                 }
                 _ => " | ".to_owned(),
             };
@@ -144,7 +145,7 @@ impl Contest {
         text.push('\n');
     }
 
-    fn verdicts(&self, entries: &[Entry], text: &mut String) {
+    fn verdicts(&self, entries: &[Entry], effort: Effort, text: &mut String) {
         if self.targets.is_empty() {
             return;
         }
@@ -161,14 +162,17 @@ impl Contest {
                 (Some(ours), Some(best)) => {
                     let found = ratio(&ours.seconds, &best.seconds);
                     let verdict = match target.at_most {
+                        _ if effort == Effort::Quick => "a trial",
                         most if found.high <= most => "met",
                         most if found.low > most => "missed",
                         most if found.median <= most => "open; the median meets it",
                         _ => "open; the median misses it",
                     };
                     format!(
-                        "{} | {:.3} | {:.3} .. {:.3} | {} | {verdict}",
-                        best.contender.name, found.median, found.low, found.high, target.at_most
+                        "{} | {} | {} | {verdict}",
+                        best.contender.name,
+                        found.shown(),
+                        target.at_most
                     )
                 }
                 (None, _) => {

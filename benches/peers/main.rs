@@ -61,7 +61,7 @@ impl Bench {
     pub(crate) fn hold(&mut self, contest: Contest) {
         let (title, definition) = contest.head();
         self.head(&title, &definition);
-        let found = contest.hold(self.effort.rounds());
+        let found = contest.hold(self.effort);
         self.say(&found.text);
         found.samples.iter().for_each(|samples| self.keep(samples));
     }

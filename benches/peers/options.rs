@@ -29,7 +29,7 @@ impl Effort {
     pub(crate) fn rounds(self) -> usize {
         match self {
             Self::Full => 15,
-            Self::Quick => 3,
+            Self::Quick => 2,
         }
     }
 
@@ -47,7 +47,7 @@ impl Effort {
                 "A sample is the median of what one process measured; the process and all its peers run in turn, 15 rounds. Ratios are medians over the rounds of spmd's sample over the peer's, each with its distribution-free 95 % interval.\n"
             }
             Self::Quick => {
-                "**A trial: three rounds and a tenth of the sizes. These are no measurements.**\n"
+                "**A trial: two rounds and a tenth of the sizes. These are no measurements.**\n"
             }
         }
     }

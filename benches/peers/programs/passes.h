@@ -4,31 +4,15 @@
  * first and last result, by which the bench sees that everybody did the same work. */
 #ifndef PASSES_H
 #define PASSES_H
-#include "clock.h"
+#include "stamps.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { MOST_PASSES = 1000, MOST_THREADS = 1024, HUGE_PAGE = 2 << 20 };
+enum { MOST_PASSES = 1000, HUGE_PAGE = 2 << 20 };
 
-/* What one thread saw of a pass; in lines of its own. */
-struct stamp {
-    _Alignas(128) double begin;
-    double end;
-};
-
-static struct stamp stamps[MOST_THREADS];
 static double seconds[MOST_PASSES];
-
-static inline double lasted(int threads) {
-    double begin = stamps[0].begin, end = stamps[0].end;
-    for (int at = 1; at < threads; at++) {
-        begin = stamps[at].begin < begin ? stamps[at].begin : begin;
-        end = stamps[at].end > end ? stamps[at].end : end;
-    }
-    return end - begin;
-}
 
 /* Room for n numbers; BENCH_PAGES=huge in the environment asks for huge pages. */
 static inline double *array(long n) {

@@ -15,20 +15,22 @@ static long counter(long operand, MPI_Op operation) {
     return before;
 }
 
-static double batch(long count) {
+static struct stamp batch(long count) {
     if (rank == 0)
         counter(0, MPI_REPLACE);
     MPI_Barrier(MPI_COMM_WORLD);
-    double begin = now();
+    struct stamp own = {.begin = now()};
     while (counter(1, MPI_SUM) < count) {
     }
-    MPI_Barrier(MPI_COMM_WORLD);
-    return now() - begin;
+    own.end = now();
+    return own;
 }
 
-static int agree(int said) {
-    MPI_Bcast(&said, 1, MPI_INT, 0, MPI_COMM_WORLD);
-    return said;
+static double span(const struct stamp *own) {
+    double begin, end;
+    MPI_Allreduce(&own->begin, &begin, 1, MPI_DOUBLE, MPI_MIN, MPI_COMM_WORLD);
+    MPI_Allreduce(&own->end, &end, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
+    return end - begin;
 }
 
 int main(int argc, char **argv) {
@@ -44,7 +46,7 @@ int main(int argc, char **argv) {
     else
         MPI_Win_allocate(bytes, sizeof(long), info, MPI_COMM_WORLD, &memory, &window);
     MPI_Win_lock_all(MPI_MODE_NOCHECK, window);
-    measure(rank == 0, batch, agree);
+    measure(rank == 0, batch, span);
     MPI_Win_unlock_all(window);
     MPI_Win_free(&window);
     MPI_Info_free(&info);

@@ -1,5 +1,6 @@
 /* a = b + s*c, OpenMP static: McCalpin's triad, from its formula.   triad_omp N THREADS WARMUP PASSES
  *
+ * The arrays hold what those of spmd's kernel `triad` hold: see kernels/stream.rs.
  * With -DSTREAMING results go past the caches, where the compiler knows how. */
 #include "passes.h"
 #include <omp.h>
@@ -24,8 +25,8 @@ int main(int argc, char **argv) {
 #pragma omp for schedule(static)
         for (long i = 0; i < n; i++) {
             a[i] = 0.5;
-            b[i] = (double)i + 0.5;
-            c[i] = (double)i + 1.5;
+            b[i] = (double)(1 + i % 1021);
+            c[i] = (double)(1 + i % 1031);
         }
         for (int pass = 0; pass < warmup + passes; pass++) {
 #pragma omp barrier

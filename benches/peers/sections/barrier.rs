@@ -33,7 +33,7 @@ pub(crate) fn run(bench: &mut Bench) {
         bench.hold(Contest {
             section: "barrier",
             title: format!("Barrier, {ranks} ranks on {CPUS} CPUs"),
-            definition: "Barriers one after another, their wall time over their number, as the first rank sees it. A sample is the median of batches of at least 10 ms.".into(),
+            definition: "Barriers one after another with nothing between: from the first begin of a batch to its last end, over their number. A sample is the median of batches of at least 10 ms.".into(),
             unit: Unit::Nanoseconds,
             contenders,
             targets,

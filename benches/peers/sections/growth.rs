@@ -55,9 +55,9 @@ pub(crate) fn run(bench: &mut Bench) {
 }
 
 fn table(sizes: &[u64], middles: &[Vec<Option<f64>>]) -> String {
-    let mut text = String::from("| indices |");
+    let mut text = String::from("| indices, by ranks |");
     for ranks in RANKS {
-        write!(text, " {ranks} ranks |").expect("a String");
+        write!(text, " {ranks} |").expect("a String");
     }
     text.push_str("\n|--:|");
     text.push_str(&"--:|".repeat(RANKS.len()));

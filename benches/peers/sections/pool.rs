@@ -32,7 +32,7 @@ pub(crate) fn run(bench: &mut Bench) {
     bench.hold(Contest {
         section: "pool",
         title: format!("Pool.map of {n} squares"),
-        definition: "Time of the whole process. Python's integers are 64 bits here as well, by their values.".into(),
+        definition: "Time of the whole process.".into(),
         unit: Unit::Milliseconds,
         contenders,
         targets: vec![Target {
