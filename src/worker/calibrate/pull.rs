@@ -35,10 +35,10 @@ impl<'a> Pull<'a> {
 
     /// Does with one chunk all that a run does, but for computing it and for looking at the clock.
     fn one(&self, after: &mut Option<u64>, work: &mut Work) -> Result<More, Stop> {
-        let Seat { number, control, job, injector, .. } = *self.seat;
+        let Seat { number, control, job, injector, .. } = self.seat;
         let claimed = self
             .counter
-            .claim(&job.partition, Pace::new(number).claimer(), injector)
+            .claim(&job.partition, Pace::new(*number).claimer(), *injector)
             .map_err(internal("the counter's lock is broken"))?;
         let lease = match claimed {
             Claimed::Chunk(lease) => lease,
