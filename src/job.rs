@@ -97,8 +97,17 @@ pub(crate) enum Accounts {
 pub(crate) enum Mode {
     /// Inputs are read-only; results are written beside them.
     Apart,
-    /// The result array first holds the inputs, and each block overwrites its own.
+    /// The result array first holds the inputs, and each block overwrites its own, saved before.
     InPlace,
+    /// The same with nothing saved: no death is survived.
+    InPlaceUnsaved,
+}
+
+impl Mode {
+    /// Says whether the result array first holds the inputs.
+    pub(crate) fn is_in_place(self) -> bool {
+        self != Self::Apart
+    }
 }
 
 /// The integers the kernel takes; anything else stops the run before it begins.

@@ -14,7 +14,7 @@ use crate::kernel::{
     Beyond, Catalog, Cost, Domain, Kernel, Params, Picture, Reads, Repeatable, Setting,
 };
 use crate::left::Left;
-use crate::options::{Bind, Map, Procs, RunOptions, Verify, Wait};
+use crate::options::{Bind, Map, OnDeath, Procs, RunOptions, Verify, Wait};
 use crate::placement::{Crowding, Placement, ThisMachine};
 use crate::schedule::{Partition, Schedule, ScheduleKind, preferred_chunk};
 use crate::shm::{Backing, Dims, EPOCHS, Layout};
@@ -125,7 +125,7 @@ impl Plan {
             input: input_at(&input)?,
             result: result_at(options.output.as_ref(), dtype, &shape),
             words: WordsAt::Segment,
-            mode: if options.in_place == Some(true) { Mode::InPlace } else { Mode::Apart },
+            mode: mode(&options),
             check,
             cpus: options.cpus.clone(),
             spins,
@@ -206,7 +206,7 @@ impl Plan {
         let bytes = self.result_bytes();
         let saved = match self.job.mode {
             Mode::InPlace => crate::arrays::BLOCK_BYTES as u64,
-            Mode::Apart => 0,
+            Mode::Apart | Mode::InPlaceUnsaved => 0,
         };
         Layout::new(Dims {
             procs: self.procs(),
@@ -328,6 +328,15 @@ fn check_in_place(kernel: &dyn Kernel, options: &RunOptions) -> Result<(), Error
 
 fn default_schedule() -> Schedule {
     Schedule::new(ScheduleKind::Auto, None)
+}
+
+/// Says where results go, and whether what they overwrite is saved: for a run that no death ends.
+fn mode(options: &RunOptions) -> Mode {
+    match (options.in_place, options.on_death) {
+        (Some(true), Some(OnDeath::Fail)) => Mode::InPlaceUnsaved,
+        (Some(true), _) => Mode::InPlace,
+        _ => Mode::Apart,
+    }
 }
 
 /// Settles the schedule for n indices.

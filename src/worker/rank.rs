@@ -208,7 +208,7 @@ impl<'a> Rank<'a> {
                 if pass == 0 && work.operands > 0 {
                     self.fill(executor, arrays, &piece)?;
                 }
-                if job.mode == Mode::InPlace {
+                if job.mode.is_in_place() {
                     arrays.initialise(piece)?;
                 }
             }
