@@ -16,6 +16,7 @@
 mod calibrate;
 mod chunk;
 mod crash;
+mod crowd;
 mod inject;
 mod pace;
 mod rank;

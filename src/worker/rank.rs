@@ -4,6 +4,7 @@ use std::io;
 
 use super::calibrate::{Seat, calibrate};
 use super::chunk::Executor;
+use super::crowd;
 use super::inject::Injector;
 use super::pace::Pace;
 use super::windows::{self, Windows};
@@ -329,8 +330,7 @@ impl<'a> Rank<'a> {
     fn barrier(&self, work: &Work<'_>) -> Result<(), Stop> {
         self.slot.set_stage(Stage::Barrier);
         work.injector.at(Point::BarrierBefore);
-        let procs = self.control.layout().dims.procs;
-        self.control.barrier().wait(self.number, procs, work.job.patience(), work.injector)?;
+        crowd::meet(&self.control, work.job, self.number, work.injector)?;
         work.injector.at(Point::BarrierExit);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! One barrier after another, with nothing between them.
 
 use super::{Bench, Seat, Work};
-use crate::worker::Stop;
+use crate::worker::{Stop, crowd};
 
 /// The barrier, as passes end with it.
 pub(super) struct Barriers<'a> {
@@ -10,10 +10,9 @@ pub(super) struct Barriers<'a> {
 
 impl Bench for Barriers<'_> {
     fn work(&mut self, _: u64, operations: u64) -> Result<Work, Stop> {
-        let Seat { number, control, job, injector, .. } = *self.seat;
-        let (barrier, procs, patience) = (control.barrier(), self.seat.procs(), job.patience());
+        let Seat { number, control, job, injector, .. } = self.seat;
         for _ in 0..operations {
-            barrier.wait(number, procs, patience, injector)?;
+            crowd::meet(control, job, *number, injector)?;
         }
         Ok(Work { done: operations, ..Work::default() })
     }

@@ -17,6 +17,7 @@ use std::io;
 use self::bandwidth::Bandwidth;
 use self::barrier::Barriers;
 use self::pull::Pull;
+use super::crowd;
 use super::inject::Injector;
 use super::{Stop, internal, machine};
 use crate::arrays;
@@ -117,9 +118,7 @@ impl Seat<'_> {
     /// Waits for all ranks.
     fn meet(&self) -> Result<(), Stop> {
         self.slot.set_stage(Stage::Barrier);
-        let patience = self.job.patience();
-        self.control.barrier().wait(self.number, self.procs(), patience, self.injector)?;
-        Ok(())
+        Ok(crowd::meet(&self.control, self.job, self.number, self.injector)?)
     }
 }
 
