@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::Calibration;
 use crate::data::{ByteOrder, DType, Overflow};
 use crate::host::affinity::CpuSet;
+use crate::host::huge::Advice;
 use crate::inject::Injection;
 use crate::kernel::{Kernel, Params, Setting};
 use crate::left::Left;
@@ -33,6 +34,8 @@ pub(crate) struct Job {
     pub(crate) check: Option<Bounds>,
     /// The CPUs an unpinned rank is to keep to, where `--cpus` named some.
     pub(crate) cpus: Option<CpuSet>,
+    /// What pages the arrays are to have.
+    pub(crate) huge: Advice,
     pub(crate) spins: u32,
     pub(crate) yields: u32,
     /// Whether ranks look up what the kernel counted for them: for the record, not for the report.

@@ -52,7 +52,8 @@ pub use kernel::{
     Repeatable, Setting, Shown, random_bits, vectorised,
 };
 pub use options::{
-    Bind, Count, FilePath, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify, Wait,
+    Bind, Count, FilePath, Huge, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify,
+    Wait,
 };
 pub use record::Record;
 pub use run::{Finished, Handle, Progress, Run};

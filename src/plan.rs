@@ -8,13 +8,14 @@ use std::num::NonZeroU64;
 use crate::calibration::Calibration;
 use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
+use crate::host::huge::{self, Advice, Holder};
 use crate::inject::Injection;
 use crate::job::{Accounts, Bounds, InputAt, Job, Mode, ResultAt, WordsAt};
 use crate::kernel::{
     Beyond, Catalog, Cost, Domain, Kernel, Params, Picture, Reads, Repeatable, Setting,
 };
 use crate::left::Left;
-use crate::options::{Bind, Map, OnDeath, Procs, RunOptions, Verify, Wait};
+use crate::options::{Bind, Huge, Map, OnDeath, Procs, RunOptions, Verify, Wait};
 use crate::placement::{Crowding, Placement, ThisMachine};
 use crate::schedule::{Partition, Schedule, ScheduleKind, preferred_chunk};
 use crate::shm::{Backing, Dims, EPOCHS, Layout};
@@ -128,6 +129,7 @@ impl Plan {
             mode: mode(&options),
             check,
             cpus: options.cpus.clone(),
+            huge: pages(&options, n.saturating_mul(dtype.size() as u64))?,
             spins,
             yields,
             accounts: Accounts::Wanted,
@@ -179,6 +181,11 @@ impl Plan {
         self.job.size = bytes.div_ceil(self.job.dtype.size() as u64);
         self.job.calibration = Some(calibration);
         self.layout(0).map(|_| ())
+    }
+
+    /// Returns what holds the segment.
+    pub(crate) fn holder(&self) -> Holder {
+        holder(&self.options)
     }
 
     /// Returns the number of ranks.
@@ -328,6 +335,32 @@ fn check_in_place(kernel: &dyn Kernel, options: &RunOptions) -> Result<(), Error
 
 fn default_schedule() -> Schedule {
     Schedule::new(ScheduleKind::Auto, None)
+}
+
+fn holder(options: &RunOptions) -> Holder {
+    match options.backing {
+        Some(Backing::Memfd) => Holder::Memfd,
+        _ => Holder::DevShm,
+    }
+}
+
+/// Says what pages to ask for, for arrays of so many bytes; refuses to run with small ones where that is
+/// not wanted.
+fn pages(options: &RunOptions, bytes: u64) -> Result<Advice, Error> {
+    let holder = holder(options);
+    match options.huge {
+        Some(Huge::Never) => Ok(Advice::Small),
+        Some(Huge::Two) => match huge::missing(holder) {
+            Some(fix) => Err(Error::refused(
+                Explained::new("--huge 2M: this machine gives no huge pages to shared memory")
+                    .hint(format!("{fix}; or --huge auto")),
+            )),
+            None => Ok(Advice::Huge),
+        },
+        // Looking takes as long as a small run's work.
+        _ if bytes < huge::WORTH || huge::missing(holder).is_some() => Ok(Advice::Nothing),
+        Some(Huge::Auto) | None => Ok(Advice::Huge),
+    }
 }
 
 /// Says where results go, and whether what they overwrite is saved: for a run that no death ends.

@@ -83,6 +83,7 @@ struct Worker {
     max_rss_bytes: u64,
     nivcsw: u64,
     migrations: u64,
+    huge_bytes: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -155,6 +156,7 @@ impl Record {
                     max_rss_bytes: rank.max_rss_bytes,
                     nivcsw: rank.nivcsw,
                     migrations: rank.migrations,
+                    huge_bytes: rank.huge_bytes,
                 })
                 .collect(),
             result: ResultSummary {

@@ -12,6 +12,7 @@ use crate::clean::Cleaned;
 use crate::data::{OutputSpec, grouped};
 use crate::engine::{History, Pinned, RankReport, World};
 use crate::error::{Error, Explained};
+use crate::host::huge::{self, Advice};
 use crate::host::leftover::Deed;
 use crate::host::streams::{self, Stream};
 use crate::kernel::{Catalog, Kernel, ParamKind, Params, Picture, Reads, Setting, Shown};
@@ -211,6 +212,13 @@ impl Reporter {
     /// Says which CPU each rank was meant for, and where it was.
     pub(crate) fn bindings(self, plan: &Plan, ranks: Option<&[RankReport]>) {
         let mut text = String::new();
+        if plan.job.huge == Advice::Nothing && plan.result_bytes() >= huge::WORTH {
+            let fix = huge::missing(plan.holder()).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "# small pages: this machine gives shared memory no huge ones ({fix})"
+            );
+        }
         for (rank, pin) in plan.placement.pins.iter().enumerate() {
             let place = pin.and_then(|cpu| plan.placement.place(cpu));
             let intended = place.map_or_else(

@@ -76,6 +76,7 @@ pub(crate) struct RankReport {
     pub(crate) max_rss_bytes: u64,
     pub(crate) nivcsw: u64,
     pub(crate) migrations: u64,
+    pub(crate) huge_bytes: u64,
 }
 
 /// Whether a rank ran where it was meant to.
@@ -320,6 +321,7 @@ pub(super) fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {
                 max_rss_bytes: slot.max_rss.load(Relaxed),
                 nivcsw: slot.nivcsw.load(Relaxed),
                 migrations: slot.migrations.load(Relaxed),
+                huge_bytes: slot.huge.load(Relaxed),
             }
         })
         .collect()

@@ -4,6 +4,7 @@ pub(crate) mod affinity;
 pub(crate) mod caches;
 pub(crate) mod clock;
 pub(crate) mod disturbance;
+pub(crate) mod huge;
 pub(crate) mod leftover;
 pub(crate) mod limits;
 pub(crate) mod link;

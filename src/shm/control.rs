@@ -167,6 +167,11 @@ impl Attached {
         })
     }
 
+    /// Returns the windows of the arrays.
+    pub(crate) fn arrays(&self) -> [&Window; 3] {
+        [&self.source, &self.operands, &self.result]
+    }
+
     /// Maps only the bookkeeping of a segment, to watch it.
     pub(crate) fn observe(segment: BorrowedFd<'_>) -> io::Result<Self> {
         Self::map(segment, &|_, _| Ok(Window::none()))

@@ -10,7 +10,8 @@ use super::pace::Pace;
 use super::windows::{self, Windows};
 use super::{Descriptors, End, Stop, internal, machine};
 use crate::arrays::{self, Arrays, InputFrom, OperandsFrom};
-use crate::host::{affinity, clock, map, procs};
+use crate::host::huge::Advice;
+use crate::host::{affinity, clock, huge, map, procs};
 use crate::job::{Accounts, InputAt, Job, Mode, ResultAt};
 use crate::kernel::{Catalog, Context, Kernel, Reads, Setting};
 use crate::phase::Phase;
@@ -101,7 +102,7 @@ impl<'a> Rank<'a> {
             }
         }
         if job.accounts == Accounts::Wanted {
-            self.account();
+            self.account(job);
         }
         injector.at(Point::Exit);
         Ok(End::Done)
@@ -122,6 +123,9 @@ impl<'a> Rank<'a> {
         let reads = kernel.reads();
         self.agree(job, reads)?;
         let windows = Windows::map(job, descriptors).map_err(machine("cannot map the arrays"))?;
+        for window in windows.all().into_iter().chain(attached.arrays()) {
+            huge::advise(window, job.huge);
+        }
         let (input, result) = windows.starts(job, attached);
         let operands = OperandsFrom::Memory(arrays::start(&attached.operands));
         #[expect(unsafe_code, reason = "typed access to the windows")]
@@ -428,7 +432,7 @@ impl<'a> Rank<'a> {
     }
 
     /// Writes down what the kernel counted for this process.
-    fn account(&self) {
+    fn account(&self, job: &Job) {
         let usage = procs::usage();
         // All Relaxed: figures, read after this rank has left.
         self.slot.max_rss.store(usage.max_rss_bytes, Relaxed);
@@ -436,6 +440,9 @@ impl<'a> Rank<'a> {
         let pinned = self.slot.pinned.load(Relaxed) != NO_CPU;
         self.slot.migrations.store(if pinned { 0 } else { migrations().unwrap_or(0) }, Relaxed);
         self.slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed);
+        if job.huge == Advice::Huge {
+            self.slot.huge.store(huge::mapped(), Relaxed);
+        }
     }
 
     /// Says why this rank gives up, and makes the others stop too where the fault is everybody's.

@@ -12,6 +12,7 @@ mod crash_points;
 mod fault_table;
 mod faults;
 mod formats;
+mod huge;
 mod kernels;
 mod launcher;
 mod library;
