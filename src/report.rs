@@ -3,6 +3,7 @@
 //! Results go to stdout, talk to stderr. Nobody panics because a reader went away: `spmd … | head`
 //! ends quietly.
 
+mod bench;
 mod ranking;
 
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use crate::clean::Cleaned;
 use crate::data::{OutputSpec, grouped};
 use crate::engine::{History, Pinned, RankReport, World};
 use crate::error::{Error, Explained};
+use crate::host::huge::{self, Advice};
 use crate::host::leftover::Deed;
 use crate::host::streams::{self, Stream};
 use crate::kernel::{Catalog, Kernel, ParamKind, Params, Picture, Reads, Setting, Shown};
@@ -21,6 +23,7 @@ use crate::run::Finished;
 use crate::schedule::{Schedule, Source};
 use crate::{DType, Overflow};
 
+pub(crate) use self::bench::{bench, benches};
 pub(crate) use self::ranking::ranking;
 
 /// Results up to this many are shown whole.
@@ -214,6 +217,13 @@ impl Reporter {
     /// Says which CPU each rank was meant for, and where it was.
     pub(crate) fn bindings(self, plan: &Plan, ranks: Option<&[RankReport]>) {
         let mut text = String::new();
+        if plan.job.huge == Advice::Nothing && plan.result_bytes() >= huge::WORTH {
+            let fix = huge::missing(plan.holder()).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "# small pages: this machine gives shared memory no huge ones ({fix})"
+            );
+        }
         for (rank, pin) in plan.placement.pins.iter().enumerate() {
             let place = pin.and_then(|cpu| plan.placement.place(cpu));
             let intended = place.map_or_else(

@@ -1,6 +1,8 @@
 //! The command line: what may be typed, and what is done about it.
 
+mod bench;
 mod screen;
+mod tune;
 mod usage;
 
 use std::ffi::OsString;
@@ -11,7 +13,9 @@ use clap::builder::{FalseyValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::bench::{BenchCommand, bench};
 use self::screen::Screen;
+use self::tune::{TuneCommand, tune};
 use self::usage::usage;
 use crate::clean::clean;
 use crate::data::OutputSpec;
@@ -25,7 +29,6 @@ use crate::panics::caught;
 use crate::record;
 use crate::report::{self, Color, Reporter, Talk};
 use crate::run::{Finished, Run, catalog};
-use crate::tune::{Schedules, Wish, Worlds, tune};
 
 const AFTER_HELP: &str = "\
 Every option up to Measure is a variable too: SPMD_PROCS=4. `spmd plan` shows which one decided.
@@ -67,34 +70,16 @@ enum Command {
     /// Replays a trace that a run with --trace has written under each of them, in simulated time, and
     /// shows what a pass would take. Nothing is run.
     Tune(TuneCommand),
+    /// Measure what a launch, a barrier, a chunk and memory cost on this machine
+    ///
+    /// Real ranks on a real segment, through the code that runs: median, its 95 % interval, and what
+    /// disturbed it. Without a name, lists what each bench answers.
+    Bench(BenchCommand),
     /// Remove what dead runs left (normally nothing)
     ///
     /// Stale names of segments in /dev/shm, and in the directories named, hidden files that were to
     /// become outputs. What a living run holds a lock on stays.
     Clean(CleanCommand),
-}
-
-#[derive(Debug, clap::Args)]
-struct TuneCommand {
-    /// What a run with --trace has written
-    #[arg(value_name = "TRACE")]
-    trace: PathBuf,
-    /// Numbers of ranks to try: 1,2,4; as a rule powers of two up to the machine's CPUs
-    #[arg(long, short = 'n', value_name = "LIST")]
-    procs: Option<Worlds>,
-    /// Schedules to try: `static,dynamic,64,steal`; as a rule all. One without a chunk is tried with many
-    #[arg(
-        long,
-        value_name = "LIST",
-        help = "Schedules to try: static,dynamic,64,steal; as a rule all. One without a chunk is tried with many"
-    )]
-    schedule: Option<Schedules>,
-    /// How many to show, the fastest first
-    #[arg(long, value_name = "N")]
-    top: Option<usize>,
-    /// Print one JSON document on stdout and nothing else
-    #[arg(long, env = "SPMD_JSON", value_parser = FalseyValueParser::new())]
-    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -190,7 +175,8 @@ pub(crate) fn main() -> Exit {
         Some(Command::Run(run_command)) => run(run_command, nested(&matches)),
         Some(Command::Plan(command)) => plan(command, nested(&matches)),
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
-        Some(Command::Tune(command)) => tune_by(command),
+        Some(Command::Tune(command)) => tune(command),
+        Some(Command::Bench(command)) => bench(command, nested(&matches)),
         Some(Command::Clean(command)) => clean_up(&command),
     }
 }
@@ -411,24 +397,6 @@ fn kernels(name: Option<&str>) -> Exit {
     match text.and_then(|text| report::document(text.trim_end())) {
         Ok(()) => Exit::Complete,
         Err(error) => fail(&error, Reporter::new(Talk::Normal, Color::Auto), false),
-    }
-}
-
-fn tune_by(command: TuneCommand) -> Exit {
-    /// As many as a screen has room for.
-    const SHOWN: usize = 15;
-    let wish = Wish { procs: command.procs, schedules: command.schedule };
-    let shown = tune(&command.trace, &wish).and_then(|ranking| {
-        if command.json {
-            report::document(&ranking.to_json(command.top.unwrap_or(usize::MAX)))
-        } else {
-            let top = command.top.unwrap_or(SHOWN);
-            report::document(report::ranking(&ranking, &command.trace, top).trim_end())
-        }
-    });
-    match shown {
-        Ok(()) => Exit::Complete,
-        Err(error) => fail(&error, Reporter::new(Talk::Normal, Color::Auto), command.json),
     }
 }
 

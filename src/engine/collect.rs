@@ -77,6 +77,7 @@ pub(crate) struct RankReport {
     pub(crate) max_rss_bytes: u64,
     pub(crate) nivcsw: u64,
     pub(crate) migrations: u64,
+    pub(crate) huge_bytes: u64,
 }
 
 /// Whether a rank ran where it was meant to.
@@ -153,7 +154,7 @@ fn offended(results: &Results) -> Result<(), Error> {
 }
 
 /// Checks that every index was computed, by the words that decided who computes what.
-fn audit(world: &World) -> Result<(), Error> {
+pub(super) fn audit(world: &World) -> Result<(), Error> {
     let job = &world.plan.job;
     let control = world.segment.control();
     let wrong =
@@ -309,7 +310,7 @@ fn passes(world: &World) -> Vec<f64> {
     samples.iter().map(|pass| seconds(pass.length())).collect()
 }
 
-fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {
+pub(super) fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {
     let control = world.segment.control();
     let known = |cpu: u32| (cpu != NO_CPU).then_some(cpu);
     (0..)
@@ -333,6 +334,7 @@ fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {
                 max_rss_bytes: slot.max_rss.load(Relaxed),
                 nivcsw: slot.nivcsw.load(Relaxed),
                 migrations: slot.migrations.load(Relaxed),
+                huge_bytes: slot.huge.load(Relaxed),
             }
         })
         .collect()

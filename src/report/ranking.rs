@@ -66,14 +66,15 @@ pub(crate) fn ranking(ranking: &Ranking, path: &std::path::Path, top: usize) -> 
     );
     let rows = ranking.predictions.iter().enumerate();
     let rows = rows.filter(|(at, row)| *at < top || row.measured.is_some());
-    let mut doubts = Vec::new();
+    let (mut doubts, mut shown) = (Vec::new(), 0);
     for (_, row) in rows {
+        shown += 1;
         doubts.extend(&row.doubts);
         text.push_str(&line(row));
     }
-    let left = ranking.predictions.len().saturating_sub(top);
+    let left = ranking.predictions.len() - shown;
     if left > 0 {
-        let _ = writeln!(text, "  ... {left} slower ones; --top N shows more");
+        let _ = writeln!(text, "  ... {left} more; --top N shows them");
     }
     for (doubt, meaning) in [
         (

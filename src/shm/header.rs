@@ -353,6 +353,8 @@ pub(crate) struct RankSlot {
     pub(crate) max_rss: AtomicU64,
     pub(crate) nivcsw: AtomicU64,
     pub(crate) migrations: AtomicU64,
+    /// Bytes it had mapped in huge pages.
+    pub(crate) huge: AtomicU64,
     pub(crate) pid: AtomicU32,
     /// The CPU it is pinned to, verified by reading the mask back.
     pub(crate) pinned: AtomicU32,
@@ -376,7 +378,7 @@ pub(crate) struct RankSlot {
     crash_stack: AtomicU64,
     /// Nanoseconds an index, as an f64; 0: none yet.
     pub(crate) pace: AtomicU64,
-    pad: [AtomicU64; 13],
+    pad: [AtomicU64; 12],
 }
 
 /// What a rank wrote down of the memory fault it died of.
@@ -405,6 +407,7 @@ impl RankSlot {
             max_rss: AtomicU64::new(0),
             nivcsw: AtomicU64::new(0),
             migrations: AtomicU64::new(0),
+            huge: AtomicU64::new(0),
             pid: AtomicU32::new(0),
             pinned: AtomicU32::new(0),
             cpu: AtomicU32::new(0),

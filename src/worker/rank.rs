@@ -2,13 +2,16 @@
 
 use std::io;
 
+use super::calibrate::{Seat, calibrate};
 use super::chunk::Executor;
+use super::crowd;
 use super::inject::Injector;
 use super::pace::Pace;
 use super::windows::{self, Windows};
 use super::{Descriptors, End, Stop, internal, machine};
 use crate::arrays::{self, Arrays, InputFrom, OperandsFrom};
-use crate::host::{affinity, clock, map, procs};
+use crate::host::huge::Advice;
+use crate::host::{affinity, clock, huge, map, procs};
 use crate::job::{Accounts, InputAt, Job, Mode, ResultAt};
 use crate::kernel::{Catalog, Context, Kernel, Reads, Setting};
 use crate::phase::Phase;
@@ -90,9 +93,16 @@ impl<'a> Rank<'a> {
         let injector = Injector::new(&job.inject, self.number, self.control.header());
         injector.at(Point::Attached);
         self.settle(job);
-        self.work(job, &injector, attached, descriptors, catalog)?;
+        match job.calibration {
+            None => self.work(job, &injector, attached, descriptors, catalog)?,
+            Some(calibration) => {
+                let Self { number, control, slot } = *self;
+                let seat = Seat { number, control, slot, job, injector: &injector };
+                calibrate(calibration, &seat, attached)?;
+            }
+        }
         if job.accounts == Accounts::Wanted {
-            self.account();
+            self.account(job);
         }
         injector.at(Point::Exit);
         Ok(End::Done)
@@ -113,6 +123,9 @@ impl<'a> Rank<'a> {
         let reads = kernel.reads();
         self.agree(job, reads)?;
         let windows = Windows::map(job, descriptors).map_err(machine("cannot map the arrays"))?;
+        for window in windows.all().into_iter().chain(attached.arrays()) {
+            huge::advise(window, job.huge);
+        }
         let (input, result) = windows.starts(job, attached);
         let operands = OperandsFrom::Memory(arrays::start(&attached.operands));
         #[expect(unsafe_code, reason = "typed access to the windows")]
@@ -203,7 +216,7 @@ impl<'a> Rank<'a> {
                 if pass == 0 && work.operands > 0 {
                     self.fill(executor, arrays, &piece)?;
                 }
-                if job.mode == Mode::InPlace {
+                if job.mode.is_in_place() {
                     arrays.initialise(piece)?;
                 }
             }
@@ -334,8 +347,7 @@ impl<'a> Rank<'a> {
     fn barrier(&self, work: &Work<'_>) -> Result<(), Stop> {
         self.slot.set_stage(Stage::Barrier);
         work.injector.at(Point::BarrierBefore);
-        let procs = self.control.layout().dims.procs;
-        self.control.barrier().wait(self.number, procs, work.job.patience(), work.injector)?;
+        crowd::meet(&self.control, work.job, self.number, work.injector)?;
         work.injector.at(Point::BarrierExit);
         Ok(())
     }
@@ -433,7 +445,7 @@ impl<'a> Rank<'a> {
     }
 
     /// Writes down what the kernel counted for this process.
-    fn account(&self) {
+    fn account(&self, job: &Job) {
         let usage = procs::usage();
         // All Relaxed: figures, read after this rank has left.
         self.slot.max_rss.store(usage.max_rss_bytes, Relaxed);
@@ -441,6 +453,9 @@ impl<'a> Rank<'a> {
         let pinned = self.slot.pinned.load(Relaxed) != NO_CPU;
         self.slot.migrations.store(if pinned { 0 } else { migrations().unwrap_or(0) }, Relaxed);
         self.slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed);
+        if job.huge == Advice::Huge {
+            self.slot.huge.store(huge::mapped(), Relaxed);
+        }
     }
 
     /// Says why this rank gives up, and makes the others stop too where the fault is everybody's.

@@ -271,7 +271,8 @@ fn tuning_shows_the_traced_run_beside_its_prediction_and_a_command() {
         sandbox.spmd(&format!("{arguments} --schedule {schedule}")).run().ok();
         let told = sandbox.spmd("tune t.json --top 4").run().ok();
         let text = told.text();
-        for part in ["check  measured", "<- traced; measured", "best   spmd --procs", "slower ones"]
+        for part in
+            ["check  measured", "<- traced; measured", "best   spmd --procs", "--top N shows them"]
         {
             assert!(text.contains(part), "{schedule}: no `{part}` in {text}");
         }
