@@ -132,7 +132,7 @@ impl<'a> Trail<'a> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(spmd_loom)))]
 mod tests {
     use super::*;
 
