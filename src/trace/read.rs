@@ -56,7 +56,7 @@ impl Trace {
         let shown = shown_path(path);
         let cannot = |error: &io::Error| {
             let what = format!("cannot read trace `{shown}`: {}", reason(error));
-            Error::rejected(Explained::new(what).hint("spmd … --trace FILE writes one"))
+            Error::rejected(Explained::new(what).hint("a run with --trace FILE writes one"))
         };
         let file = File::open(path).map_err(|error| cannot(&error))?;
         let mut bytes = Vec::new();
@@ -70,7 +70,7 @@ impl Trace {
         read.map_err(|fault| {
             Error::rejected(
                 Explained::new(format!("`{shown}` is no trace of spmd: {fault}"))
-                    .hint("spmd … --trace FILE writes one"),
+                    .hint("a run with --trace FILE writes one"),
             )
         })
     }
