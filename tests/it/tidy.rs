@@ -121,7 +121,7 @@ fn home(name: &str) -> &str {
         }
         "Error" | "Exit" | "Explained" => "error",
         "Verify" | "RunOptions" | "Procs" => "options",
-        "Cost" | "Block" | "Kernel" | "KernelError" | "random_bits" => "kernel",
+        "Cost" | "Block" | "Kernel" | "KernelError" | "random_bits" | "vectorised" => "kernel",
         module => module,
     }
 }
