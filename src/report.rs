@@ -426,18 +426,15 @@ fn chosen(world: &World) -> String {
             .to_owned();
     };
     let seen = claims.seen();
-    let total = (seen.busy + seen.claim).max(1) as f64;
     let why = match choice.source {
-        Source::Counter => "claims are cheap: it stays on the counter",
-        Source::Ranges => {
-            "claims cost more than 1 %: each rank has a range, and takes from others'"
-        }
+        Source::Counter => "no more than 1 %: it stays on the counter",
+        Source::Ranges => "more than 1 %: each rank has a range, and takes from others'",
     };
     format!(
-        "  auto   {} indices took {} each, and claims {:.1} % of the time; {why}\n",
+        "  auto   {} indices took {} each; on the counter claims would be {:.1} % of the time, {why}\n",
         grouped(seen.items),
-        time(seen.busy as f64 / seen.items.max(1) as f64 * 1e-9),
-        seen.claim as f64 / total * 100.0,
+        time(seen.ns_per_index() * 1e-9),
+        seen.share_of_claims(choice.chunk) * 100.0,
     )
 }
 

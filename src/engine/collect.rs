@@ -329,7 +329,8 @@ pub(super) fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {
                 items: slot.items.load(Relaxed),
                 chunks: slot.chunks.load(Relaxed),
                 busy: seconds(slot.busy.load(Relaxed)),
-                claim: seconds(slot.claim.load(Relaxed)),
+                // Mapping what another rank has touched is a price of taking its chunk.
+                claim: seconds(slot.claim.load(Relaxed).saturating_add(slot.map.load(Relaxed))),
                 wait: seconds(slot.wait.load(Relaxed)),
                 max_rss_bytes: slot.max_rss.load(Relaxed),
                 nivcsw: slot.nivcsw.load(Relaxed),

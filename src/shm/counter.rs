@@ -73,8 +73,10 @@ impl<'a> Counter<'a> {
         for rank in self.ranks {
             // All Relaxed: figures; any mixture of earlier and later ones will do.
             seen.items += rank.items.load(Relaxed);
+            seen.chunks += rank.chunks.load(Relaxed);
             seen.busy += rank.busy.load(Relaxed);
             seen.claim += rank.claim.load(Relaxed);
+            seen.map += rank.map.load(Relaxed);
         }
         let choice = Choice::of(seen, partition.undecided(), partition.procs(), self.element);
         (choice, seen)

@@ -345,6 +345,8 @@ pub(crate) struct RankSlot {
     pub(crate) chunks: AtomicU64,
     pub(crate) busy: AtomicU64,
     pub(crate) claim: AtomicU64,
+    /// Mapping what another rank had touched.
+    pub(crate) map: AtomicU64,
     pub(crate) wait: AtomicU64,
     /// When it had attached, by CLOCK_MONOTONIC.
     pub(crate) attached: AtomicU64,
@@ -378,7 +380,7 @@ pub(crate) struct RankSlot {
     crash_stack: AtomicU64,
     /// Nanoseconds an index, as an f64; 0: none yet.
     pub(crate) pace: AtomicU64,
-    pad: [AtomicU64; 12],
+    pad: [AtomicU64; 11],
 }
 
 /// What a rank wrote down of the memory fault it died of.
@@ -401,6 +403,7 @@ impl RankSlot {
             chunks: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             claim: AtomicU64::new(0),
+            map: AtomicU64::new(0),
             wait: AtomicU64::new(0),
             attached: AtomicU64::new(0),
             ready: AtomicU64::new(0),

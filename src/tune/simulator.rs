@@ -120,8 +120,8 @@ struct Pass<'a> {
     tails: Vec<Option<Ticket>>,
     /// When the lock is free, of those who wait for it too.
     free: f64,
-    /// All that ranks have said of themselves.
-    seen: [f64; 3],
+    /// All that ranks have said of themselves: indices, chunks, busy, claims.
+    seen: [f64; 4],
     ranks: Vec<Rank>,
     claims: u64,
 }
@@ -133,6 +133,7 @@ struct Rank {
     hand: Option<Hand>,
     /// When it asked for a chunk, if it waits for the lock.
     asked: Option<f64>,
+    state: Warmth,
     pace: Pace,
     busy: f64,
 }
@@ -144,6 +145,13 @@ struct Hand {
     hold: Hold,
     busy: f64,
     claim: f64,
+}
+
+/// Whether a rank has computed anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Warmth {
+    Cold,
+    Warm,
 }
 
 /// Where a chunk is from.
@@ -170,6 +178,7 @@ impl<'a> Pass<'a> {
             range: partition.range(rank),
             hand: None,
             asked: None,
+            state: Warmth::Cold,
             pace: pace.clone(),
             busy: 0.0,
         };
@@ -178,7 +187,7 @@ impl<'a> Pass<'a> {
             partition,
             tails: vec![None; partition.queues() as usize],
             free: 0.0,
-            seen: [0.0; 3],
+            seen: [0.0; 4],
             ranks: (0..partition.procs()).map(rank).collect(),
             claims: 0,
         }
@@ -214,8 +223,11 @@ impl<'a> Pass<'a> {
     fn commit(&mut self, rank: usize) {
         let Some(hand) = self.ranks[rank].hand.take() else { return };
         let items = (hand.chunk.end - hand.chunk.start) as f64;
-        for (sum, figure) in self.seen.iter_mut().zip([items, hand.busy, hand.claim]) {
-            *sum += figure;
+        // The first chunk of a rank is left out, as cold.
+        if std::mem::replace(&mut self.ranks[rank].state, Warmth::Warm) == Warmth::Warm {
+            for (sum, figure) in self.seen.iter_mut().zip([items, 1.0, hand.busy, hand.claim]) {
+                *sum += figure;
+            }
         }
         if hand.hold == Hold::Range {
             self.ranks[rank].range.start += 1;
@@ -262,8 +274,8 @@ impl<'a> Pass<'a> {
         if self.partition.is_undecided_at(ticket) {
             let procs = self.partition.procs();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sums")]
-            let [items, busy, claim] = self.seen.map(|figure| figure as u64);
-            let seen = Seen { items, busy, claim };
+            let [items, chunks, busy, claim] = self.seen.map(|figure| figure as u64);
+            let seen = Seen { items, chunks, busy, claim, map: 0 };
             let left = self.partition.undecided();
             let choice = Choice::of(seen, left, procs, self.stage.element);
             self.partition = self.partition.with(Some(choice));

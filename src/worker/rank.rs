@@ -29,7 +29,7 @@ pub(super) struct Rank<'a> {
 }
 
 /// One pass, from this rank's side: times in nanoseconds, and what was done.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tally {
     /// When this rank began it; `None` while it has not.
     begin: Option<u64>,
@@ -37,7 +37,30 @@ struct Tally {
     chunks: u64,
     busy: u64,
     claim: u64,
+    map: u64,
     wait: u64,
+}
+
+impl Tally {
+    /// Returns what was added since.
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            begin: self.begin,
+            items: self.items - before.items,
+            chunks: self.chunks - before.chunks,
+            busy: self.busy - before.busy,
+            claim: self.claim - before.claim,
+            map: self.map - before.map,
+            wait: self.wait - before.wait,
+        }
+    }
+}
+
+/// Whether pages of a chunk were mapped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Touched {
+    Now,
+    Not,
 }
 
 /// What the phases of a run are done with.
@@ -286,6 +309,7 @@ impl<'a> Rank<'a> {
         self.slot.set_stage(Stage::Pass);
         let begin = *tally.begin.get_or_insert_with(clock::now_ns);
         let looks = pass == 0 && job.partition.is_chosen_late();
+        let mut cold = None;
         let trail = self.control.trail(self.number).zip(job.recording.number(pass, job.warmup));
         let note = |what: What, [asked, ready, done]: [u64; 3]| {
             if let Some((trail, pass)) = trail {
@@ -309,11 +333,13 @@ impl<'a> Rank<'a> {
             let chunk = lease.chunk();
             tally.items += chunk.end - chunk.start;
             tally.chunks += 1;
-            if pass == 0 {
-                self.touch_elsewhere(work, arrays, &chunk)?;
+            let claimed_at = clock::now_ns();
+            tally.claim += claimed_at - before;
+            let mut ready = claimed_at;
+            if pass == 0 && self.touch_elsewhere(work, arrays, &chunk)? == Touched::Now {
+                ready = clock::now_ns();
+                tally.map += ready - claimed_at;
             }
-            let ready = clock::now_ns();
-            tally.claim += ready - before;
             if !injector.is_empty() {
                 injector.enter(Some(self.control.claims().settled(&job.partition).number(&chunk)));
             }
@@ -324,8 +350,12 @@ impl<'a> Rank<'a> {
             tally.busy += spent;
             let ranks = self.control.ranks();
             work.pace.add(&job.partition, chunk.start, chunk.end - chunk.start, spent, ranks);
-            if looks {
-                self.record(tally); // Whoever decides for `auto` goes by it.
+            match &cold {
+                // The first chunk of a process finds caches, code and tables of pages cold.
+                None if looks => cold = Some(tally.clone()),
+                // Whoever decides for `auto` goes by it.
+                Some(cold) => self.record(&tally.since(cold)),
+                None => {}
             }
             note(What::Chunk(chunk), [before, ready, done]);
         };
@@ -402,14 +432,15 @@ impl<'a> Rank<'a> {
         work: &Work<'_>,
         arrays: &Arrays<'_>,
         chunk: &Chunk,
-    ) -> Result<(), Stop> {
+    ) -> Result<Touched, Stop> {
         const WORTH_A_CALL: u64 = 64 * 1024;
         let bytes = (chunk.end - chunk.start) * work.job.dtype.size() as u64;
         let inside = work.mapped.start <= chunk.start && chunk.end <= work.mapped.end;
         if inside || bytes < WORTH_A_CALL {
-            return Ok(());
+            return Ok(Touched::Not);
         }
-        work.job.left.pieces(chunk).try_for_each(|piece| self.touch(work, arrays, &piece))
+        work.job.left.pieces(chunk).try_for_each(|piece| self.touch(work, arrays, &piece))?;
+        Ok(Touched::Now)
     }
 
     /// Makes the pages of a range of the results and operands present: no SIGBUS where the machine has
@@ -441,6 +472,7 @@ impl<'a> Rank<'a> {
         self.slot.chunks.store(tally.chunks, Relaxed);
         self.slot.busy.store(tally.busy, Relaxed);
         self.slot.claim.store(tally.claim, Relaxed);
+        self.slot.map.store(tally.map, Relaxed);
         self.slot.wait.store(tally.wait, Relaxed);
     }
 

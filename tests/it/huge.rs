@@ -51,6 +51,6 @@ fn two_mebibytes_or_no_run_with_the_fix() {
             .filter(|worker| worker["huge_bytes"].as_u64().unwrap() > 0);
         assert!(mapped.count() > 0, "{record}");
     } else {
-        run.failed(125, "gives no huge pages to shared memory").says("shmem_enabled");
+        run.exited(125).message("gives no huge pages to shared memory").says("shmem_enabled");
     }
 }

@@ -4,6 +4,7 @@
 //! every process it starts a deadline and looks afterwards for whatever was left behind.
 
 mod attach;
+mod auto;
 mod bench;
 mod benchmarks;
 mod checkpoint;
