@@ -38,7 +38,7 @@ pub(super) enum Mode {
 pub(super) struct Mortal(pub(super) Option<Point>);
 
 /// It died.
-struct Dead;
+pub(super) struct Dead;
 
 impl Mortal {
     fn comes_to(&self, point: Point) -> Result<(), Dead> {
@@ -59,7 +59,7 @@ const TORN: u64 = 77;
 
 impl Words {
     /// Claims a chunk; who dies with the lock held loses it.
-    fn claim(&self, rank: u32, mortal: &Mortal) -> Result<Option<Lease<'_>>, Dead> {
+    pub(super) fn claim(&self, rank: u32, mortal: &Mortal) -> Result<Option<Lease<'_>>, Dead> {
         if let Some(lease) = self.claims().own(&self.partition, rank) {
             return Ok(Some(lease));
         }
@@ -135,7 +135,7 @@ impl Words {
     }
 
     /// A rank that dies at each of these points in turn, and is started again each time.
-    fn life(&self, rank: u32, mode: Mode, deaths: &[Point]) -> Vec<Chunk> {
+    pub(super) fn life(&self, rank: u32, mode: Mode, deaths: &[Point]) -> Vec<Chunk> {
         let mut done = Vec::new();
         for &point in deaths {
             if self.work(rank, mode, &Mortal(Some(point)), &mut done).is_ok() {

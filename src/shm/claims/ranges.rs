@@ -47,7 +47,7 @@
 //! runs this code on weak memory.
 
 use super::super::point::{Point, Probe};
-use super::super::sync::{AcqRel, Acquire, AtomicU64, Relaxed, Release, fence, spin_loop};
+use super::super::sync::{AcqRel, Acquire, AtomicU64, Relaxed, Release, spin_loop};
 use super::{Hold, Lease, Progress};
 use crate::schedule::{Choice, Chunk, Partition, Seen};
 
@@ -254,7 +254,9 @@ impl<'a> Ranges<'a> {
             let middle = hi - (hi - lo) / 2;
             let what = Range { lo: middle, hi };
             // Again, if the owner was faster: only `middle` differs, and `hi` still says "not taken".
-            handover.what.store(what.word(), Relaxed); // Before `who`, or the exchange, by their Release.
+            // Release, pairs with Acquire in `snapshot` [what]: who sees it sees that the transfer
+            // before, of whatever rank, has ended. Itself it is published by `who`, or the exchange.
+            handover.what.store(what.word(), Release);
             // Release, pairs with Acquire in `finish` and `snapshot` [who].
             handover.who.store(transfer.word(moves), Release);
             probe.at(Point::StealBegun);
@@ -300,10 +302,11 @@ impl<'a> Ranges<'a> {
         const TRIES: u32 = 1000;
         for _ in 0..TRIES {
             let before = self.handover.who.load(Acquire); // Pairs with Release in `take` [who].
-            let what = Range::of(self.handover.what.load(Relaxed)); // An earlier `middle` is a larger range.
+            // Acquire, pairs with Release in `take` [what]: if it is a later transfer's, `who` differs
+            // below. An earlier `middle` of the same transfer is a larger range.
+            let what = Range::of(self.handover.what.load(Acquire));
             let mut ranges: Vec<Range> = (0..self.slots.len()).map(|at| self.range(at)).collect();
-            // Acquire: the words above are read before `who` is again.
-            fence(Acquire);
+            // Relaxed: all loads above are Acquire, so they come before this one.
             if self.handover.who.load(Relaxed) == before {
                 if let Some(transfer) = Transfer::of(before)
                     && ranges.get(transfer.thief).is_none_or(|thief| thief.hi != what.hi)
