@@ -57,7 +57,7 @@ impl Choice {
     /// Decides for n indices that are left, and procs ranks.
     pub(crate) fn of(seen: Seen, n: u64, procs: u32, element: usize) -> Self {
         let ns = if seen.items == 0 { 1.0 } else { seen.busy as f64 / seen.items as f64 };
-        let total = (seen.busy + seen.claim).max(1) as f64;
+        let total = seen.busy.saturating_add(seen.claim).max(1) as f64;
         let source =
             if seen.claim as f64 / total > BEARABLE { Source::Ranges } else { Source::Counter };
         // Where claims are nearly free, smaller chunks balance better.

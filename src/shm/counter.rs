@@ -71,10 +71,10 @@ impl<'a> Counter<'a> {
     fn decide(&self, partition: &Partition) -> (Choice, Seen) {
         let mut seen = Seen::default();
         for rank in self.ranks {
-            // All Relaxed: figures; any mixture of earlier and later ones will do.
-            seen.items += rank.items.load(Relaxed);
-            seen.busy += rank.busy.load(Relaxed);
-            seen.claim += rank.claim.load(Relaxed);
+            // All Relaxed: figures; any mixture of earlier and later ones will do, and any at all is read.
+            seen.items = seen.items.saturating_add(rank.items.load(Relaxed));
+            seen.busy = seen.busy.saturating_add(rank.busy.load(Relaxed));
+            seen.claim = seen.claim.saturating_add(rank.claim.load(Relaxed));
         }
         let choice = Choice::of(seen, partition.undecided(), partition.procs(), self.element);
         (choice, seen)
