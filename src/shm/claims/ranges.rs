@@ -24,10 +24,10 @@
 //!
 //! # Why it is right
 //!
-//! *Every chunk has one owner.* Ranges are disjoint at first. An owner only raises its `lo`; `hi` only
-//! falls, by the exchange, to above `lo`; and what the exchange cuts off is in `what` before, and in the
-//! thief's range after. A chunk that was left behind by `lo` never comes back, so a word that
-//! is not empty never recurs in a pass, and the exchange cannot be deceived.
+//! *Every chunk has one owner.* Ranges are disjoint at first. As long as one is not empty its owner only
+//! raises its `lo`, and its `hi` only falls, by the exchange, to above `lo`; what the exchange cuts off is
+//! in `what` before, and in the thief's range after. Nobody but the owner stores to the victim's word
+//! while the thief has the lock, and `lo` never comes back, so the exchange cannot be deceived.
 //! *An addition is enough for the owner*: whatever thieves do, `lo < hi` holds while a chunk is in hand.
 //! *No chunk is lost or doubled by a death.* A dead owner's word says what is done, what it had in hand,
 //! and what waits. Its replacement goes on from the same word, and meanwhile others may steal what waits.
@@ -40,14 +40,19 @@
 //! their replacement's, and what a dead thief has in transit is put into its range by its
 //! replacement, at the latest, before that can leave.
 //!
+//! *Who only reads* (`snapshot`) reads `who`, `what`, all ranges, and `who` again. Whatever it saw of a
+//! transfer, it then sees in `who` that this has begun, or has ended: who reads what the exchange made of a
+//! range, what a thief stored, or a later `what`, reads all that came before (Acquire of a Release). So
+//! where `who` is the same word, at most one transfer was going on, the one it names.
+//!
 //! *In place*, `undo[r]` says {chunk, block, state}, as a lease slot's does, and names the chunk: it is
 //! not reset when `lo` moves on, a word of another chunk says nothing.
 //!
-//! `tests/model/steal.rs` searches every interleaving of these stores with deaths, and `loom_deaths.rs`
+//! `tests/model/steal.rs` searches every interleaving of these stores with deaths, and `loom_ranges.rs`
 //! runs this code on weak memory.
 
 use super::super::point::{Point, Probe};
-use super::super::sync::{AcqRel, Acquire, AtomicU64, Relaxed, Release, spin_loop};
+use super::super::sync::{Acquire, AtomicU64, Relaxed, Release, spin_loop};
 use super::{Hold, Lease, Progress};
 use crate::schedule::{Choice, Chunk, Partition, Seen};
 
@@ -175,7 +180,7 @@ impl<'a> Ranges<'a> {
     }
 
     fn range(&self, rank: usize) -> Range {
-        // Acquire, pairs with AcqRel in `take` and Release in `finish` and `commit` [range].
+        // Acquire, pairs with Release in `take`, `finish` and `commit` [range].
         self.slots
             .get(rank)
             .map_or(Range { lo: 0, hi: 0 }, |slot| Range::of(slot.range.load(Acquire)))
@@ -251,7 +256,7 @@ impl<'a> Ranges<'a> {
         let (victim, thief) = (&self.slots[transfer.victim], &self.slots[transfer.thief]);
         let handover = self.handover;
         let moves = handover.who.load(Relaxed) >> 32; // Written under the lock, as all of it.
-        let mut seen = victim.range.load(Acquire); // Pairs with AcqRel below [range].
+        let mut seen = victim.range.load(Relaxed); // The exchange decides.
         let taken = loop {
             let Range { lo, hi } = Range::of(seen);
             if Range::of(seen).waiting() == 0 {
@@ -268,8 +273,9 @@ impl<'a> Ranges<'a> {
             handover.who.store(transfer.word(moves), Release);
             probe.at(Point::StealBegun);
             let cut = Range { lo, hi: middle }.word();
-            // AcqRel, pairs with Acquire in `range` [range]; and keeps `who` before it, what follows after.
-            match victim.range.compare_exchange(seen, cut, AcqRel, Acquire) {
+            // Release, pairs with Acquire in `range` [range]: `who` comes before. What follows is a Release
+            // too, and so comes after; of what the victim did the thief needs nothing.
+            match victim.range.compare_exchange(seen, cut, Release, Relaxed) {
                 Ok(_) => break what,
                 Err(now) => seen = now,
             }
@@ -357,149 +363,4 @@ impl Handover {
 }
 
 #[cfg(all(test, not(spmd_loom)))]
-mod tests {
-    use super::super::Claims;
-    use super::super::tests::{Words, partition, words};
-    use super::*;
-
-    fn word(lo: u32, hi: u32) -> u64 {
-        Range { lo, hi }.word()
-    }
-
-    fn stored(words: &Words) -> Vec<(u32, u32)> {
-        let read = |slot: &RangeSlot| Range::of(slot.range.load(Relaxed));
-        words.ranges.iter().map(read).map(|range| (range.lo, range.hi)).collect()
-    }
-
-    /// Ten chunks and two ranks: what the words say while rank 0 takes {7, 10} from {4, 10}.
-    fn taking(
-        partition: &Partition,
-        victim: (u32, u32),
-        thief: (u32, u32),
-        test: impl FnOnce(&Words, Claims<'_>),
-    ) {
-        let words = words(partition, 2);
-        let claims = words.claims(partition);
-        words.ranges[0].range.store(word(thief.0, thief.1), Relaxed);
-        words.ranges[1].range.store(word(victim.0, victim.1), Relaxed);
-        words.handover.what.store(word(7, 10), Relaxed);
-        words.handover.who.store(Transfer { thief: 0, victim: 1 }.word(5), Relaxed);
-        test(&words, claims);
-    }
-
-    #[test]
-    fn whoever_comes_after_a_dead_thief_stores_its_range_if_it_was_cut_and_not_stored() {
-        let partition = partition("steal,1", 10, 2);
-        for (victim, thief, ended) in [
-            ((4, 10), (4, 4), (4, 4)),  // Not cut.
-            ((6, 10), (0, 0), (0, 0)),  // Not cut; the owner went on.
-            ((4, 7), (4, 4), (7, 10)),  // Cut, not stored.
-            ((7, 7), (0, 0), (7, 10)),  // Cut, and the owner did the rest.
-            ((4, 7), (7, 10), (7, 10)), // Stored.
-            ((4, 7), (9, 10), (9, 10)), // Stored, and its next process has begun on it.
-            ((7, 7), (10, 10), (10, 10)),
-        ] {
-            taking(&partition, victim, thief, |words, claims| {
-                claims.ranges.finish(&());
-                assert_eq!(stored(words), [ended, victim], "{victim:?} {thief:?}");
-                assert_eq!(words.handover.who.load(Relaxed), 6 << 32, "one more has ended");
-            });
-        }
-    }
-
-    #[test]
-    fn what_passes_is_left_until_it_has_arrived() {
-        let partition = partition("steal,1", 10, 2);
-        for (victim, thief, left) in [
-            ((4, 10), (0, 0), vec![4..10]),
-            ((5, 7), (0, 0), vec![5..10]),
-            ((7, 7), (4, 4), vec![7..10]),
-            ((7, 7), (9, 10), vec![9..10]),
-            ((5, 7), (10, 10), vec![5..7]),
-        ] {
-            taking(&partition, victim, thief, |_, claims| {
-                assert_eq!(claims.remaining(&partition), Some(left));
-                assert!(claims.audit(&partition).is_err());
-            });
-        }
-        // Nothing is left, but somebody has still to end it.
-        taking(&partition, (7, 7), (10, 10), |_, claims| {
-            assert_eq!(claims.remaining(&partition), Some(vec![]));
-            assert!(claims.audit(&partition).is_err());
-            claims.ranges.finish(&());
-            assert_eq!(claims.audit(&partition), Ok(()));
-        });
-    }
-
-    #[test]
-    fn a_thief_takes_half_of_what_the_richest_has_never_what_that_has_in_hand() {
-        let partition = partition("steal,1", 12, 3);
-        for (first, second, after) in [
-            ((4, 8), (8, 12), [(6, 8), (4, 6), (8, 12)]),
-            ((5, 8), (8, 12), [(10, 12), (5, 8), (8, 10)]),
-            ((6, 8), (11, 12), [(7, 8), (6, 7), (11, 12)]),
-            ((7, 8), (11, 12), [(4, 4), (7, 8), (11, 12)]),
-        ] {
-            let words = words(&partition, 3);
-            let claims = words.claims(&partition);
-            for (slot, range) in words.ranges.iter().zip([(4, 4), first, second]) {
-                slot.range.store(word(range.0, range.1), Relaxed);
-            }
-            let lease = claims.ranges.steal(&partition, 0, &());
-            let number = u64::from(after[0].0);
-            let taken = (after[0] != (4, 4)).then_some(number..number + 1);
-            assert_eq!(lease.map(|lease| lease.chunk()), taken);
-            assert_eq!(stored(&words), after);
-        }
-    }
-
-    #[test]
-    fn an_undo_word_of_another_chunk_says_nothing() {
-        let partition = partition("steal,1", 10, 2);
-        let words = words(&partition, 2);
-        let claims = words.claims(&partition);
-        let first = claims.own(&partition, 0).unwrap();
-        first.arm(0);
-        let progress = || claims.own(&partition, 0).unwrap().progress();
-        assert_eq!(progress(), Progress::Saved(0));
-        first.disarm(0);
-        assert_eq!(progress(), Progress::Final(1));
-        first.commit();
-        assert_eq!(progress(), Progress::Nothing);
-    }
-
-    #[test]
-    fn any_words_at_all_are_read_without_a_panic_and_never_pass_for_done() {
-        let partition = partition("steal,1", 10, 2);
-        let raws =
-            [u64::MAX, u64::MAX << 32, 1, 3, word(10, 9), word(11, 11), word(9, 11), 1 << 63];
-        for raw in raws {
-            for at in 0..5 {
-                let words = words(&partition, 2);
-                let claims = words.claims(&partition);
-                words.ranges.iter().for_each(|slot| slot.range.store(word(10, 10), Relaxed));
-                assert_eq!(claims.audit(&partition), Ok(()));
-                match at {
-                    0 => words.ranges[1].range.store(raw, Relaxed),
-                    1 => words.handover.who.store(raw | 1, Relaxed),
-                    2 => {
-                        words.handover.who.store(raw | 1, Relaxed);
-                        words.handover.what.store(raw, Relaxed);
-                    }
-                    3 => words.ranges.iter().for_each(|slot| slot.range.store(raw, Relaxed)),
-                    _ => {
-                        words.ranges[0].range.store(raw, Relaxed);
-                        words.ranges[0].undo.store(raw, Relaxed);
-                        words.handover.who.store(raw, Relaxed);
-                        words.handover.what.store(!raw, Relaxed);
-                    }
-                }
-                assert!(claims.audit(&partition).is_err(), "{raw:#x} {at}");
-                let _ = claims.remaining(&partition);
-                let _ = claims.current(&partition, 0);
-                let _ = claims.next(&partition, 0);
-                let _ = claims.next(&partition, 1);
-            }
-        }
-    }
-}
+mod tests;
