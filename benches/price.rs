@@ -8,6 +8,8 @@
 
 #![expect(clippy::print_stdout, reason = "a bench talks")]
 
+#[path = "shared/paired.rs"]
+mod paired;
 #[path = "shared/mod.rs"]
 mod shared;
 
@@ -18,6 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::time::Instant;
 
+use paired::ratio;
 use shared::{interval, machine, median, save};
 use spmd::vectorised;
 
@@ -200,10 +203,7 @@ fn table(
     for ((name, own), against) in names.iter().zip(samples).zip(against) {
         let (low, high) = interval(own);
         let ratio = against.map_or(" | | ".to_owned(), |(other, target)| {
-            // In pairs: what the machine does meanwhile meets both.
-            let ratios: Vec<f64> = own.iter().zip(&samples[other]).map(|(a, b)| a / b).collect();
-            let (low, high) = interval(&ratios);
-            format!("{:.3} | {low:.3} .. {high:.3} | {target:.2}", median(&ratios))
+            format!("{} | {target:.2}", ratio(own, &samples[other]).shown())
         });
         writeln!(
             report,

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::Calibration;
 use crate::data::{ByteOrder, DType, Overflow};
 use crate::host::affinity::CpuSet;
+use crate::host::huge::Advice;
 use crate::inject::Injection;
 use crate::kernel::{Kernel, Params, Setting};
 use crate::left::Left;
@@ -32,12 +34,17 @@ pub(crate) struct Job {
     pub(crate) check: Option<Bounds>,
     /// The CPUs an unpinned rank is to keep to, where `--cpus` named some.
     pub(crate) cpus: Option<CpuSet>,
+    /// What pages the arrays are to have.
+    pub(crate) huge: Advice,
     pub(crate) spins: u32,
     pub(crate) yields: u32,
     /// Whether ranks look up what the kernel counted for them: for the record, not for the report.
     pub(crate) accounts: Accounts,
     pub(crate) warmup: u32,
     pub(crate) repeats: u32,
+    /// What is measured in place of computing: then kernel, input and passes are nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) calibration: Option<Calibration>,
     /// Faults on purpose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) inject: Vec<Injection>,
@@ -93,8 +100,17 @@ pub(crate) enum Accounts {
 pub(crate) enum Mode {
     /// Inputs are read-only; results are written beside them.
     Apart,
-    /// The result array first holds the inputs, and each block overwrites its own.
+    /// The result array first holds the inputs, and each block overwrites its own, saved before.
     InPlace,
+    /// The same with nothing saved: no death is survived.
+    InPlaceUnsaved,
+}
+
+impl Mode {
+    /// Says whether the result array first holds the inputs.
+    pub(crate) fn is_in_place(self) -> bool {
+        self != Self::Apart
+    }
 }
 
 /// The integers the kernel takes; anything else stops the run before it begins.
@@ -118,6 +134,11 @@ pub(crate) const INPUT_FD: i32 = 4;
 pub(crate) const RESULT_FD: i32 = 5;
 
 impl Job {
+    /// Says whether ranks take turns on too few CPUs, and give theirs away while they wait.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.spins == 0 && self.yields > 0
+    }
+
     pub(crate) fn patience(&self) -> Patience {
         Patience { spins: self.spins, yields: self.yields }
     }

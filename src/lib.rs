@@ -11,6 +11,8 @@
 //! `ARCHITECTURE.md` tells how it works, from a chunk's and from a byte's point of view.
 
 mod arrays;
+mod bench;
+mod calibration;
 mod clean;
 mod cli;
 mod data;
@@ -50,7 +52,8 @@ pub use kernel::{
     Repeatable, Setting, Shown, random_bits, vectorised,
 };
 pub use options::{
-    Bind, Count, FilePath, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify, Wait,
+    Bind, Count, FilePath, Huge, KeyValue, Map, OnDeath, OnError, Procs, RunOptions, Span, Verify,
+    Wait,
 };
 pub use record::Record;
 pub use run::{Finished, Handle, Progress, Run};

@@ -5,15 +5,17 @@
 
 use std::num::NonZeroU64;
 
+use crate::calibration::Calibration;
 use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
+use crate::host::huge::{self, Advice, Holder};
 use crate::inject::Injection;
 use crate::job::{Accounts, Bounds, InputAt, Job, Mode, ResultAt, WordsAt};
 use crate::kernel::{
     Beyond, Catalog, Cost, Domain, Kernel, Params, Picture, Reads, Repeatable, Setting,
 };
 use crate::left::Left;
-use crate::options::{Bind, Map, Procs, RunOptions, Verify, Wait};
+use crate::options::{Bind, Huge, Map, OnDeath, Procs, RunOptions, Verify, Wait};
 use crate::placement::{Crowding, Placement, ThisMachine};
 use crate::schedule::{Partition, Schedule, ScheduleKind, preferred_chunk};
 use crate::shm::{Backing, Dims, EPOCHS, Layout};
@@ -124,14 +126,16 @@ impl Plan {
             input: input_at(&input)?,
             result: result_at(options.output.as_ref(), dtype, &shape),
             words: WordsAt::Segment,
-            mode: if options.in_place == Some(true) { Mode::InPlace } else { Mode::Apart },
+            mode: mode(&options),
             check,
             cpus: options.cpus.clone(),
+            huge: pages(&options, n.saturating_mul(dtype.size() as u64))?,
             spins,
             yields,
             accounts: Accounts::Wanted,
             warmup: options.warmup.unwrap_or(0),
             repeats: options.repeats.map_or(1, std::num::NonZeroU32::get),
+            calibration: None,
             inject: options.inject.clone(),
         };
         check_passes(job.passes())?;
@@ -163,6 +167,27 @@ impl Plan {
         self.job.words = WordsAt::File { offset: words };
     }
 
+    /// Makes it the plan of a calibration, which claims chunks of so many indices, the smallest the
+    /// schedule allows, and has an array of so many bytes in the segment.
+    pub(crate) fn calibrate(
+        &mut self,
+        calibration: Calibration,
+        indices: u64,
+        bytes: u64,
+    ) -> Result<(), Error> {
+        let schedule = self.options.schedule.unwrap_or_else(default_schedule);
+        let one = NonZeroU64::MIN;
+        self.job.partition = Partition::new(schedule, indices, self.procs(), one, one);
+        self.job.size = bytes.div_ceil(self.job.dtype.size() as u64);
+        self.job.calibration = Some(calibration);
+        self.layout(0).map(|_| ())
+    }
+
+    /// Returns what holds the segment.
+    pub(crate) fn holder(&self) -> Holder {
+        holder(&self.options)
+    }
+
     /// Returns the number of ranks.
     pub(crate) fn procs(&self) -> u32 {
         self.placement.procs
@@ -188,7 +213,7 @@ impl Plan {
         let bytes = self.result_bytes();
         let saved = match self.job.mode {
             Mode::InPlace => crate::arrays::BLOCK_BYTES as u64,
-            Mode::Apart => 0,
+            Mode::Apart | Mode::InPlaceUnsaved => 0,
         };
         Layout::new(Dims {
             procs: self.procs(),
@@ -308,10 +333,49 @@ fn check_in_place(kernel: &dyn Kernel, options: &RunOptions) -> Result<(), Error
     Err(Error::rejected(Explained::new(what).hint("leave --in-place out")))
 }
 
+fn default_schedule() -> Schedule {
+    Schedule::new(ScheduleKind::Auto, None)
+}
+
+fn holder(options: &RunOptions) -> Holder {
+    match options.backing {
+        Some(Backing::Memfd) => Holder::Memfd,
+        _ => Holder::DevShm,
+    }
+}
+
+/// Says what pages to ask for, for arrays of so many bytes; refuses to run with small ones where that is
+/// not wanted.
+fn pages(options: &RunOptions, bytes: u64) -> Result<Advice, Error> {
+    let holder = holder(options);
+    match options.huge {
+        Some(Huge::Never) => Ok(Advice::Small),
+        Some(Huge::Two) => match huge::missing(holder) {
+            Some(fix) => Err(Error::refused(
+                Explained::new("--huge 2M: this machine gives no huge pages to shared memory")
+                    .hint(format!("{fix}; or --huge auto")),
+            )),
+            None => Ok(Advice::Huge),
+        },
+        // Looking takes as long as a small run's work.
+        _ if bytes < huge::WORTH || huge::missing(holder).is_some() => Ok(Advice::Nothing),
+        Some(Huge::Auto) | None => Ok(Advice::Huge),
+    }
+}
+
+/// Says where results go, and whether what they overwrite is saved: for a run that no death ends.
+fn mode(options: &RunOptions) -> Mode {
+    match (options.in_place, options.on_death) {
+        (Some(true), Some(OnDeath::Fail)) => Mode::InPlaceUnsaved,
+        (Some(true), _) => Mode::InPlace,
+        _ => Mode::Apart,
+    }
+}
+
 /// Settles the schedule for n indices.
 fn partition(options: &RunOptions, n: u64, procs: u32, cost: Cost, dtype: DType) -> Partition {
     let align = NonZeroU64::new(4096 / dtype.size() as u64).unwrap_or(NonZeroU64::MIN);
-    let schedule = options.schedule.unwrap_or_else(|| Schedule::new(ScheduleKind::Auto, None));
+    let schedule = options.schedule.unwrap_or_else(default_schedule);
     let preferred = preferred_chunk(n, procs, cost.ns, dtype.size());
     Partition::new(schedule, n, procs, preferred, align)
 }

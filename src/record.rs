@@ -83,6 +83,7 @@ struct Worker {
     max_rss_bytes: u64,
     nivcsw: u64,
     migrations: u64,
+    huge_bytes: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -155,6 +156,7 @@ impl Record {
                     max_rss_bytes: rank.max_rss_bytes,
                     nivcsw: rank.nivcsw,
                     migrations: rank.migrations,
+                    huge_bytes: rank.huge_bytes,
                 })
                 .collect(),
             result: ResultSummary {
@@ -278,7 +280,8 @@ fn number(results: &Results, index: u64) -> Value {
     }
 }
 
-fn environment() -> Map<String, Value> {
+/// Returns what a reader of figures should know of the machine they are of.
+pub(crate) fn environment() -> Map<String, Value> {
     let read = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
     let model = read("/proc/cpuinfo").and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("model name"))?;

@@ -3,6 +3,8 @@
 //! Results go to stdout, talk to stderr. Nobody panics because a reader went away: `spmd … | head`
 //! ends quietly.
 
+mod bench;
+
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
@@ -10,6 +12,7 @@ use crate::clean::Cleaned;
 use crate::data::{OutputSpec, grouped};
 use crate::engine::{History, Pinned, RankReport, World};
 use crate::error::{Error, Explained};
+use crate::host::huge::{self, Advice};
 use crate::host::leftover::Deed;
 use crate::host::streams::{self, Stream};
 use crate::kernel::{Catalog, Kernel, ParamKind, Params, Picture, Reads, Setting, Shown};
@@ -18,6 +21,8 @@ use crate::record::{self, Rates};
 use crate::run::Finished;
 use crate::schedule::{Schedule, Source};
 use crate::{DType, Overflow};
+
+pub(crate) use self::bench::{bench, benches};
 
 /// Results up to this many are shown whole.
 const WHOLE: u64 = 100;
@@ -207,6 +212,13 @@ impl Reporter {
     /// Says which CPU each rank was meant for, and where it was.
     pub(crate) fn bindings(self, plan: &Plan, ranks: Option<&[RankReport]>) {
         let mut text = String::new();
+        if plan.job.huge == Advice::Nothing && plan.result_bytes() >= huge::WORTH {
+            let fix = huge::missing(plan.holder()).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "# small pages: this machine gives shared memory no huge ones ({fix})"
+            );
+        }
         for (rank, pin) in plan.placement.pins.iter().enumerate() {
             let place = pin.and_then(|cpu| plan.placement.place(cpu));
             let intended = place.map_or_else(
@@ -409,18 +421,15 @@ fn chosen(world: &World) -> String {
             .to_owned();
     };
     let seen = claims.seen();
-    let total = (seen.busy + seen.claim).max(1) as f64;
     let why = match choice.source {
-        Source::Counter => "claims are cheap: it stays on the counter",
-        Source::Ranges => {
-            "claims cost more than 1 %: each rank has a range, and takes from others'"
-        }
+        Source::Counter => "no more than 1 %: it stays on the counter",
+        Source::Ranges => "more than 1 %: each rank has a range, and takes from others'",
     };
     format!(
-        "  auto   {} indices took {} each, and claims {:.1} % of the time; {why}\n",
+        "  auto   {} indices took {} each; on the counter claims would be {:.1} % of the time, {why}\n",
         grouped(seen.items),
-        time(seen.busy as f64 / seen.items.max(1) as f64 * 1e-9),
-        seen.claim as f64 / total * 100.0,
+        time(seen.ns_per_index() * 1e-9),
+        seen.share_of_claims(choice.chunk) * 100.0,
     )
 }
 

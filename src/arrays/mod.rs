@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use crate::data::{ByteOrder, DType, Scalar};
 use crate::host::map::Window;
 use crate::job::{Bounds, InputAt, Job};
-use crate::kernel::{Block, BlockAt, Context, Kernel, KernelError, OperandsAt, Reads};
+use crate::kernel::{Block, BlockAt, Context, InputsAt, Kernel, KernelError, OperandsAt, Reads};
 use crate::schedule::Chunk;
 use crate::with_dtype;
 
@@ -220,13 +220,35 @@ impl<'a> Arrays<'a> {
         result: *mut u8,
     ) -> Result<(), KernelError> {
         let input = match self.reads {
-            Reads::Input => self.load(block)?,
-            Reads::Index | Reads::Operands(_) => std::ptr::null(),
+            Reads::Input => InputsAt::Apart(self.load(block)?),
+            Reads::Index | Reads::Operands(_) => InputsAt::Nowhere,
         };
         let operands = self.operands_of(kernel, context, block)?;
         let at = BlockAt { first: block.start, len: length(block), input, operands, result };
         // SAFETY: inputs from `load`, and operands, which nobody writes during a pass; results by the
         // caller's promise; they do not overlap, being different arrays.
+        kernel.run(&mut unsafe { Block::new(context, at) })
+    }
+
+    /// Computes a block, or a part of one, over its inputs, which lie in the result array. What is done
+    /// cannot be done again.
+    ///
+    /// # Safety
+    /// The block's results belong to the caller.
+    pub(crate) unsafe fn compute_over(
+        &mut self,
+        kernel: &dyn Kernel,
+        context: Context<'_>,
+        block: &Chunk,
+    ) -> Result<(), KernelError> {
+        let at = BlockAt {
+            first: block.start,
+            len: length(block),
+            input: InputsAt::Under(self.scratch.as_mut_ptr()),
+            operands: OperandsAt::NONE, // The plan refuses such a kernel in place.
+            result: self.result_at(block.start),
+        };
+        // SAFETY: the results are the caller's, and the scratch, a block's worth, is ours.
         kernel.run(&mut unsafe { Block::new(context, at) })
     }
 
@@ -265,7 +287,7 @@ impl<'a> Arrays<'a> {
         let at = BlockAt {
             first: part.start,
             len: length(part),
-            input: self.in_saved(block, part.start, saved),
+            input: InputsAt::Apart(self.in_saved(block, part.start, saved)),
             operands: OperandsAt::NONE, // The plan refuses such a kernel in place.
             result: self.result_at(part.start),
         };

@@ -7,7 +7,7 @@
 
 use super::{Arrays, BLOCK_BYTES, Scratch, length};
 use crate::data::DType;
-use crate::kernel::{Block, BlockAt, Context, Kernel, KernelError, OperandsAt, Reads};
+use crate::kernel::{Block, BlockAt, Context, InputsAt, Kernel, KernelError, OperandsAt, Reads};
 use crate::schedule::Chunk;
 
 /// Where this process has the operands.
@@ -115,7 +115,7 @@ unsafe fn fill(
     let at = BlockAt {
         first: block.start,
         len: length(block),
-        input: std::ptr::null(),
+        input: InputsAt::Nowhere,
         operands: OperandsAt::NONE,
         result: to,
     };

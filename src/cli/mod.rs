@@ -1,5 +1,6 @@
 //! The command line: what may be typed, and what is done about it.
 
+mod bench;
 mod screen;
 mod usage;
 
@@ -11,6 +12,7 @@ use clap::builder::{FalseyValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::bench::{BenchCommand, bench};
 use self::screen::Screen;
 use self::usage::usage;
 use crate::clean::clean;
@@ -61,6 +63,11 @@ enum Command {
         /// Kernel to describe
         kernel: Option<String>,
     },
+    /// Measure what a launch, a barrier, a chunk and memory cost on this machine
+    ///
+    /// Real ranks on a real segment, through the code that runs: median, its 95 % interval, and what
+    /// disturbed it. Without a name, lists what each bench answers.
+    Bench(BenchCommand),
     /// Remove what dead runs left (normally nothing)
     ///
     /// Stale names of segments in /dev/shm, and in the directories named, hidden files that were to
@@ -161,6 +168,7 @@ pub(crate) fn main() -> Exit {
         Some(Command::Run(run_command)) => run(run_command, nested(&matches)),
         Some(Command::Plan(command)) => plan(command, nested(&matches)),
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
+        Some(Command::Bench(command)) => bench(command, nested(&matches)),
         Some(Command::Clean(command)) => clean_up(&command),
     }
 }

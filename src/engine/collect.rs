@@ -76,6 +76,7 @@ pub(crate) struct RankReport {
     pub(crate) max_rss_bytes: u64,
     pub(crate) nivcsw: u64,
     pub(crate) migrations: u64,
+    pub(crate) huge_bytes: u64,
 }
 
 /// Whether a rank ran where it was meant to.
@@ -146,7 +147,7 @@ fn offended(results: &Results) -> Result<(), Error> {
 }
 
 /// Checks that every index was computed, by the words that decided who computes what.
-fn audit(world: &World) -> Result<(), Error> {
+pub(super) fn audit(world: &World) -> Result<(), Error> {
     let job = &world.plan.job;
     let control = world.segment.control();
     let wrong =
@@ -296,7 +297,7 @@ fn times(world: &World, spawned: u64, finishing: u64, done: u64) -> Times {
     }
 }
 
-fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {
+pub(super) fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {
     let control = world.segment.control();
     let known = |cpu: u32| (cpu != NO_CPU).then_some(cpu);
     (0..)
@@ -315,11 +316,13 @@ fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {
                 items: slot.items.load(Relaxed),
                 chunks: slot.chunks.load(Relaxed),
                 busy: seconds(slot.busy.load(Relaxed)),
-                claim: seconds(slot.claim.load(Relaxed)),
+                // Mapping what another rank has touched is a price of taking its chunk.
+                claim: seconds(slot.claim.load(Relaxed).saturating_add(slot.map.load(Relaxed))),
                 wait: seconds(slot.wait.load(Relaxed)),
                 max_rss_bytes: slot.max_rss.load(Relaxed),
                 nivcsw: slot.nivcsw.load(Relaxed),
                 migrations: slot.migrations.load(Relaxed),
+                huge_bytes: slot.huge.load(Relaxed),
             }
         })
         .collect()

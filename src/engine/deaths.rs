@@ -210,6 +210,9 @@ impl Ledger {
             return Verdict::Fail(error);
         }
         let told = death.told(world);
+        if world.plan.job.calibration.is_some() {
+            return Verdict::Fail(lost(death, &told, "a bench is of all its ranks: run it again"));
+        }
         if options.on_death == Some(OnDeath::Fail) {
             return Verdict::Fail(lost(death, &told, "--on-death recover lets a run survive this"));
         }

@@ -5,10 +5,12 @@
 //! Ranks::start       one process a rank                          from the thread that watches them
 //! Supervisor::watch  pidfds, pulse, cancellation, deadline       takes no lock, waits at no barrier
 //!   deaths           what a death means                          from facts alone
+//! World::calibrate   the same, for ranks that measure in place of computing: `spmd bench`
 //! collect            audit, verification, input unchanged, output published
 //! ```
 
 mod audience;
+mod calibrate;
 mod checkpoint;
 mod collect;
 mod deaths;
@@ -23,6 +25,7 @@ mod verify;
 mod world;
 
 pub(crate) use audience::Audience;
+pub(crate) use calibrate::{Calibrated, Sample};
 pub(crate) use collect::{Collected, Pinned, RankReport};
 pub(crate) use history::History;
 pub(crate) use orders::{Cause, Orders};

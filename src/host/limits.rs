@@ -5,6 +5,30 @@ use std::path::Path;
 
 /// Returns the CPU quota in CPUs, over all ancestors; `None` if there is none.
 pub(crate) fn cpu_quota() -> Option<f64> {
+    strictest("cpu", read_cpu_max, read_cfs_quota)
+}
+
+/// Returns the bytes that our control group may have, over all ancestors; `None` if there is no limit.
+pub(crate) fn memory_limit() -> Option<u64> {
+    let read = |group: &Path, file: &str| -> Option<f64> {
+        // "max" is no number; version 1 writes no limit as one that no machine has.
+        let bytes: f64 = fs::read_to_string(group.join(file)).ok()?.trim().parse().ok()?;
+        (bytes < f64::from(u32::MAX) * f64::from(1 << 24)).then_some(bytes)
+    };
+    strictest(
+        "memory",
+        |group| read(group, "memory.max"),
+        |group| read(group, "memory.limit_in_bytes"),
+    )
+    .map(|bytes| bytes as u64)
+}
+
+/// The least that a controller allows us, as version 2 and version 1 of control groups say it.
+fn strictest(
+    controller: &str,
+    version2: impl Fn(&Path) -> Option<f64>,
+    version1: impl Fn(&Path) -> Option<f64>,
+) -> Option<f64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     groups
         .lines()
@@ -12,9 +36,9 @@ pub(crate) fn cpu_quota() -> Option<f64> {
             let mut parts = line.splitn(3, ':');
             let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
             if controllers.is_empty() {
-                least(path, "/sys/fs/cgroup", read_cpu_max)
-            } else if controllers.split(',').any(|name| name == "cpu") {
-                least(path, "/sys/fs/cgroup/cpu", read_cfs_quota)
+                least(path, "/sys/fs/cgroup", &version2)
+            } else if controllers.split(',').any(|name| name == controller) {
+                least(path, &format!("/sys/fs/cgroup/{controller}"), &version1)
             } else {
                 None
             }
@@ -23,7 +47,7 @@ pub(crate) fn cpu_quota() -> Option<f64> {
 }
 
 /// The least of what `read` finds in the group `path` below `root` and in all its ancestors.
-fn least(path: &str, root: &str, read: fn(&Path) -> Option<f64>) -> Option<f64> {
+fn least(path: &str, root: &str, read: impl Fn(&Path) -> Option<f64>) -> Option<f64> {
     let below = Path::new(path.trim_start_matches('/'));
     below.ancestors().filter_map(|group| read(&Path::new(root).join(group))).min_by(f64::total_cmp)
 }

@@ -1,7 +1,10 @@
 //! What this machine offers, and the system calls spmd asks of it.
 
 pub(crate) mod affinity;
+pub(crate) mod caches;
 pub(crate) mod clock;
+pub(crate) mod disturbance;
+pub(crate) mod huge;
 pub(crate) mod leftover;
 pub(crate) mod limits;
 pub(crate) mod link;

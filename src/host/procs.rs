@@ -286,12 +286,30 @@ pub(crate) struct Usage {
 
 /// Asks the kernel what this process has used.
 pub(crate) fn usage() -> Usage {
+    Usage { max_rss_bytes: peak_rss(), involuntary_switches: involuntary_switches(Whose::Own) }
+}
+
+/// Whose figures the kernel is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// This process's.
+    Own,
+    /// Those of its children that have ended and were reaped.
+    Children,
+}
+
+/// Returns how often the kernel took the CPU away to give it to others.
+pub(crate) fn involuntary_switches(whose: Whose) -> u64 {
+    let who = match whose {
+        Whose::Own => libc::RUSAGE_SELF,
+        Whose::Children => libc::RUSAGE_CHILDREN,
+    };
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: writable memory of its type; zeroed, so valid whatever the call does.
-    unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
+    unsafe { libc::getrusage(who, usage.as_mut_ptr()) };
     // SAFETY: zeroed above.
     let usage = unsafe { usage.assume_init() };
-    Usage { max_rss_bytes: peak_rss(), involuntary_switches: usage.ru_nivcsw.unsigned_abs() }
+    usage.ru_nivcsw.unsigned_abs()
 }
 
 /// Returns this program's peak of resident memory.

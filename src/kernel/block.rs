@@ -49,17 +49,30 @@ pub struct Block<'a> {
 pub(crate) struct BlockAt {
     pub(crate) first: u64,
     pub(crate) len: usize,
-    /// Null where the kernel reads no input.
-    pub(crate) input: *const u8,
+    pub(crate) input: InputsAt,
     pub(crate) operands: OperandsAt,
     pub(crate) result: *mut u8,
 }
 
+/// Where a block's inputs lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum InputsAt {
+    /// Nowhere: the kernel reads none.
+    Nowhere,
+    /// Here, apart from the results.
+    Apart(*const u8),
+    /// Where the results do. Here is room for a copy, for a kernel that has to see both.
+    Under(*mut u8),
+    /// They were where the results are now.
+    Gone,
+}
+
 impl<'a> Block<'a> {
     /// # Safety
-    /// For 'a, `at.input` (unless it is null) and each of `at.operands` are valid for reads, and
-    /// `at.result` for reads and writes, of `at.len` elements of the setting's dtype, aligned for it; the
-    /// results overlap none of the others, which nobody writes, and nobody else touches the results.
+    /// For 'a, inputs that are apart and each of `at.operands` are valid for reads, and `at.result` for
+    /// reads and writes, of `at.len` elements of the setting's dtype, aligned for it; the results overlap
+    /// none of the others, which nobody writes, and nobody else touches the results. The room for inputs
+    /// that are under the results is valid for writes of as many, and nobody else touches it either.
     pub(crate) unsafe fn new(context: Context<'a>, at: BlockAt) -> Self {
         Self { context, at, memory: PhantomData }
     }
@@ -127,21 +140,41 @@ impl<'a> Block<'a> {
     /// If `T` is not the block's element type, or the kernel has declared that it reads no input.
     pub fn slices<T: Scalar>(&mut self) -> (&[T], &mut [T]) {
         self.check_type::<T>();
-        assert!(!self.at.input.is_null(), "the kernel declared that it reads no input");
+        if let InputsAt::Under(room) = self.at.input {
+            let bytes = self.at.len * size_of::<T>();
+            // SAFETY: the promise of `new`: that many bytes each, and they do not overlap.
+            unsafe { std::ptr::copy_nonoverlapping(self.at.result.cast_const(), room, bytes) };
+            self.at.input = InputsAt::Apart(room);
+        }
+        let input = match self.at.input {
+            InputsAt::Apart(input) => input,
+            InputsAt::Gone => panic!("the kernel asked for its inputs again, after `map`"),
+            _ => panic!("the kernel declared that it reads no input"),
+        };
         // SAFETY: the promise of `new`, for the type just checked.
-        let input = unsafe { std::slice::from_raw_parts(self.at.input.cast(), self.at.len) };
+        let input = unsafe { std::slice::from_raw_parts(input.cast(), self.at.len) };
         // SAFETY: as above; `&mut self` makes it the only one.
         let result = unsafe { std::slice::from_raw_parts_mut(self.at.result.cast(), self.at.len) };
         (input, result)
     }
 
-    /// Sets every result to `f` of its input.
+    /// Sets every result to `f` of its input. To be called once: in place the inputs may be gone after it.
     ///
     /// # Panics
     /// If `T` is not the block's element type.
     pub fn map<T: Scalar>(&mut self, mut f: impl FnMut(T) -> T) {
         /// Asking the processor what it can do is dear in virtual machines: not for a few numbers.
         const WORTH_ASKING: usize = 128;
+        if let InputsAt::Under(_) = self.at.input {
+            self.check_type::<T>();
+            self.at.input = InputsAt::Gone;
+            // SAFETY: the promise of `new`, for the type just checked; the inputs lie there too.
+            let values: &mut [T] =
+                unsafe { std::slice::from_raw_parts_mut(self.at.result.cast(), self.at.len) };
+            let few = values.len() < WORTH_ASKING;
+            let mut each = || values.iter_mut().for_each(|value| *value = f(*value));
+            return if few { each() } else { vectorised(each) };
+        }
         let (input, result) = self.slices::<T>();
         let mut each = || result.iter_mut().zip(input).for_each(|(y, &x)| *y = f(x));
         if input.len() < WORTH_ASKING { each() } else { vectorised(each) }

@@ -13,7 +13,7 @@ mod random;
 mod simd;
 
 pub use block::{Block, KernelError, Setting};
-pub(crate) use block::{BlockAt, Context};
+pub(crate) use block::{BlockAt, Context, InputsAt};
 pub(crate) use catalog::Catalog;
 pub(crate) use operands::OperandsAt;
 pub use operands::Reads;

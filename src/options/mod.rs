@@ -12,7 +12,7 @@ use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
 pub use self::values::{
-    Bind, Count, FilePath, KeyValue, Map, OnDeath, OnError, Procs, Span, Verify, Wait,
+    Bind, Count, FilePath, Huge, KeyValue, Map, OnDeath, OnError, Procs, Span, Verify, Wait,
 };
 use crate::data::{DType, InputSpec, OutputSpec, Overflow};
 use crate::error::Error;
@@ -61,6 +61,9 @@ pub struct RunOptions {
     /// What holds the segment: shm (/dev/shm), memfd (bounded by memory only)
     #[arg(long, value_name = "WHAT", env = "SPMD_BACKING", help_heading = "World")]
     pub backing: Option<Backing>,
+    /// Pages of the arrays: auto (huge ones where the machine gives them), never, 2M (or no run)
+    #[arg(long, value_name = "WHAT", env = "SPMD_HUGE", help_heading = "World")]
+    pub huge: Option<Huge>,
 
     /// Kernel to run; `spmd kernels` lists them
     #[arg(short = 'k', long, value_name = "NAME", env = "SPMD_KERNEL", help_heading = "Work")]
@@ -210,6 +213,7 @@ impl RunOptions {
             cpus,
             wait,
             backing,
+            huge,
             kernel,
             param,
             size,
@@ -241,6 +245,7 @@ impl RunOptions {
             cpus: cpus.or(lower.cpus),
             wait: wait.or(lower.wait),
             backing: backing.or(lower.backing),
+            huge: huge.or(lower.huge),
             kernel: kernel.or(lower.kernel),
             param: if param.is_empty() { lower.param } else { param },
             size: if problem { size } else { lower.size },

@@ -277,6 +277,18 @@ words! {
 }
 
 words! {
+    /// What pages the arrays of a run have.
+    Huge {
+        /// Huge ones where the machine gives them.
+        Auto = "auto",
+        /// Small ones.
+        Never = "never",
+        /// Huge ones of 2 MiB, or no run.
+        Two = "2M",
+    }
+}
+
+words! {
     /// How results are verified.
     Verify {
         /// Not at all, beyond the audit that every index was computed exactly once.

@@ -18,10 +18,33 @@ const BEARABLE: f64 = 0.01;
 pub(crate) struct Seen {
     /// Indices computed.
     pub(crate) items: u64,
+    /// Chunks they came in.
+    pub(crate) chunks: u64,
     /// Nanoseconds in kernels.
     pub(crate) busy: u64,
-    /// Nanoseconds in claims, and in mapping what another rank had touched.
+    /// Nanoseconds in claims.
     pub(crate) claim: u64,
+    /// Nanoseconds in mapping what another rank had touched.
+    pub(crate) map: u64,
+}
+
+impl Seen {
+    /// Returns what an index takes, where anything is known of it.
+    pub(crate) fn ns_per_index(&self) -> f64 {
+        if self.items == 0 { 1.0 } else { self.busy as f64 / self.items as f64 }
+    }
+
+    /// Returns the share of the time that claims would take on the counter, with chunks of this length. A
+    /// claim costs the same for each chunk, mapping for each index.
+    pub(crate) fn share_of_claims(&self, chunk: NonZeroU64) -> f64 {
+        if self.items == 0 || self.chunks == 0 {
+            return 0.0;
+        }
+        let length = chunk.get() as f64;
+        let claim = self.claim as f64 / self.chunks as f64;
+        let map = self.map as f64 / self.items as f64 * length;
+        (claim + map) / (claim + map + self.ns_per_index() * length)
+    }
 }
 
 /// Where chunks come from after `auto` has decided.
@@ -56,14 +79,14 @@ impl Choice {
 
     /// Decides for n indices that are left, and procs ranks.
     pub(crate) fn of(seen: Seen, n: u64, procs: u32, element: usize) -> Self {
-        let ns = if seen.items == 0 { 1.0 } else { seen.busy as f64 / seen.items as f64 };
-        let total = seen.busy.saturating_add(seen.claim).max(1) as f64;
-        let source =
-            if seen.claim as f64 / total > BEARABLE { Source::Ranges } else { Source::Counter };
+        let ns = seen.ns_per_index();
+        let chunk = chunk_by_time(n, procs, ns, element, Balance::Fine);
+        if seen.share_of_claims(chunk) <= BEARABLE {
+            return Self { source: Source::Counter, chunk, scope: Scope::Rest };
+        }
         // Where claims are nearly free, smaller chunks balance better.
-        let balance = if source == Source::Ranges { Balance::Finest } else { Balance::Fine };
-        let chunk = chunk_by_time(n, procs, ns, element, balance);
-        Self { source, chunk, scope: Scope::Rest }
+        let chunk = chunk_by_time(n, procs, ns, element, Balance::Finest);
+        Self { source: Source::Ranges, chunk, scope: Scope::Rest }
     }
 
     /// Returns it as a word of the segment, which is not zero.
@@ -93,16 +116,22 @@ mod tests {
 
     #[test]
     fn stays_on_the_counter_where_claims_are_cheap_and_takes_a_chunk_by_time() {
-        let seen = Seen { items: 1_000, busy: 1_000_000, claim: 1_000 };
+        let seen = Seen { items: 1_000, chunks: 100, busy: 1_000_000, claim: 40_000, map: 0 };
         let choice = Choice::of(seen, 1_000_000, 2, 8);
         assert_eq!((choice.source, choice.chunk.get()), (Source::Counter, 50));
     }
 
     #[test]
     fn leaves_the_counter_where_claims_are_dear() {
-        let seen = Seen { items: 1_000, busy: 1_000_000, claim: 50_000 };
+        let seen = Seen { items: 1_000, chunks: 100, busy: 1_000_000, claim: 100_000, map: 0 };
         let choice = Choice::of(seen, 1_000_000, 2, 8);
         assert_eq!((choice.source, choice.chunk.get()), (Source::Ranges, 13));
+    }
+
+    #[test]
+    fn leaves_the_counter_where_every_chunk_has_to_be_mapped_first() {
+        let seen = Seen { items: 1_000, chunks: 100, busy: 1_000_000, claim: 0, map: 50_000 };
+        assert_eq!(Choice::of(seen, 1_000_000, 2, 8).source, Source::Ranges);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::choice::{Choice, Scope, Seen, Source};
 pub use self::partition::Chunk;
-pub(crate) use self::partition::{Partition, Ticket, merged};
+pub(crate) use self::partition::{MAX_SIZE, Partition, Ticket, merged};
 pub(crate) use self::rules::Weight;
 use crate::data::text_in_files;
 use crate::error::{Error, Explained, nearest};

@@ -22,7 +22,7 @@ impl Trapezoid {
         let first = (n / (2 * u64::from(procs))).max(least);
         let steps = (2 * n).div_ceil(first + least);
         let fall = if steps > 1 { (first - least) / (steps - 1) } else { 0 };
-        let falling = if fall == 0 { u64::MAX } else { (first - least) / fall };
+        let falling = (first - least).checked_div(fall).unwrap_or(u64::MAX);
         Self { first, least, fall, falling }
     }
 

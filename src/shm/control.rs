@@ -79,7 +79,9 @@ impl<'a> Control<'a> {
     }
 
     pub(crate) fn exceptions(&self) -> &'a Exceptions {
-        self.words().exceptions()
+        // They are the first of the words. Asked for in every chunk: `words` copies the whole layout.
+        // SAFETY: as in `words`; the type is made of atomics and valid for any bytes (I1).
+        unsafe { &*self.words.cast::<Exceptions>() }
     }
 
     pub(crate) fn claims(&self) -> Claims<'a> {
@@ -163,6 +165,11 @@ impl Attached {
             operands: window(layout.operands, Access::Write)?,
             result: window(layout.result, Access::Write)?,
         })
+    }
+
+    /// Returns the windows of the arrays.
+    pub(crate) fn arrays(&self) -> [&Window; 3] {
+        [&self.source, &self.operands, &self.result]
     }
 
     /// Maps only the bookkeeping of a segment, to watch it.

@@ -73,8 +73,10 @@ impl<'a> Counter<'a> {
         for rank in self.ranks {
             // All Relaxed: figures; any mixture of earlier and later ones will do, and any at all is read.
             seen.items = seen.items.saturating_add(rank.items.load(Relaxed));
+            seen.chunks = seen.chunks.saturating_add(rank.chunks.load(Relaxed));
             seen.busy = seen.busy.saturating_add(rank.busy.load(Relaxed));
             seen.claim = seen.claim.saturating_add(rank.claim.load(Relaxed));
+            seen.map = seen.map.saturating_add(rank.map.load(Relaxed));
         }
         let choice = Choice::of(seen, partition.undecided(), partition.procs(), self.element);
         (choice, seen)

@@ -340,6 +340,8 @@ pub(crate) struct RankSlot {
     pub(crate) chunks: AtomicU64,
     pub(crate) busy: AtomicU64,
     pub(crate) claim: AtomicU64,
+    /// Mapping what another rank had touched.
+    pub(crate) map: AtomicU64,
     pub(crate) wait: AtomicU64,
     /// When it had attached, by CLOCK_MONOTONIC.
     pub(crate) attached: AtomicU64,
@@ -348,6 +350,8 @@ pub(crate) struct RankSlot {
     pub(crate) max_rss: AtomicU64,
     pub(crate) nivcsw: AtomicU64,
     pub(crate) migrations: AtomicU64,
+    /// Bytes it had mapped in huge pages.
+    pub(crate) huge: AtomicU64,
     pub(crate) pid: AtomicU32,
     /// The CPU it is pinned to, verified by reading the mask back.
     pub(crate) pinned: AtomicU32,
@@ -371,7 +375,7 @@ pub(crate) struct RankSlot {
     crash_stack: AtomicU64,
     /// Nanoseconds an index, as an f64; 0: none yet.
     pub(crate) pace: AtomicU64,
-    pad: [AtomicU64; 13],
+    pad: [AtomicU64; 11],
 }
 
 /// What a rank wrote down of the memory fault it died of.
@@ -394,12 +398,14 @@ impl RankSlot {
             chunks: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             claim: AtomicU64::new(0),
+            map: AtomicU64::new(0),
             wait: AtomicU64::new(0),
             attached: AtomicU64::new(0),
             ready: AtomicU64::new(0),
             max_rss: AtomicU64::new(0),
             nivcsw: AtomicU64::new(0),
             migrations: AtomicU64::new(0),
+            huge: AtomicU64::new(0),
             pid: AtomicU32::new(0),
             pinned: AtomicU32::new(0),
             cpu: AtomicU32::new(0),

@@ -36,12 +36,13 @@ mod loom_ranges;
 #[cfg(all(test, spmd_loom))]
 mod loom_tests;
 mod point;
+mod readings;
 mod segment;
 mod sweep;
 mod sync;
 mod words;
 
-pub(crate) use barrier::{Aborted, EPOCHS, Patience};
+pub(crate) use barrier::{Aborted, Company, EPOCHS, Patience};
 pub(crate) use claims::{Claimer, Incomplete, Lease, Progress};
 pub(crate) use control::{Attached, Control};
 pub(crate) use counter::{Claimed, Counter};
@@ -50,6 +51,7 @@ pub(crate) use header::{Abort, Crash, Fault, Header, NO_CPU, RankSlot, Stage};
 pub(crate) use layout::{Dims, Layout, MAX_PROCS};
 pub(crate) use lock::Lock;
 pub(crate) use point::{Point, Probe};
+pub(crate) use readings::{Ask, Reading, Readings};
 pub use segment::Backing;
 pub(crate) use segment::Segment;
 pub(crate) use sweep::clean;

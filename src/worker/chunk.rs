@@ -73,6 +73,7 @@ impl Executor<'_> {
             match self.mode {
                 Mode::Apart => self.block(arrays, &block, grain)?,
                 Mode::InPlace => self.block_in_place(arrays, &lease, number, &block, grain)?,
+                Mode::InPlaceUnsaved => self.block_over(arrays, &block, grain)?,
             }
             self.slot.add_done(block.end - block.start);
             if self.control.header().aborted() {
@@ -101,6 +102,15 @@ impl Executor<'_> {
             unsafe { arrays.leave_out(index) };
         }
         Ok(())
+    }
+
+    /// Nothing is left out here: a run that goes on after an error survives deaths.
+    #[expect(unsafe_code, reason = "hands out the lease's part of the results")]
+    fn block_over(&self, arrays: &mut Arrays<'_>, block: &Chunk, grain: Grain) -> Result<(), Stop> {
+        self.parts(block, grain, |part| {
+            // SAFETY: the lease makes the block's results ours until it commits (I3).
+            unsafe { arrays.compute_over(self.kernel, self.context, part) }.map_err(Stop::from)
+        })
     }
 
     #[expect(

@@ -7,13 +7,16 @@
 //! chunk   one leased chunk, from its first block to its commit
 //! crash   the last words after a memory fault
 //! inject  faults on purpose
+//! calibrate/  what is measured in place of computing: `spmd bench`
 //! ```
 //!
 //! A rank prints nothing. What it has to say it writes into its slot of the segment, where the
 //! launcher finds it also after a `kill -9`.
 
+mod calibrate;
 mod chunk;
 mod crash;
+mod crowd;
 mod inject;
 mod pace;
 mod rank;

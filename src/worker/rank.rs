@@ -2,13 +2,16 @@
 
 use std::io;
 
+use super::calibrate::{Seat, calibrate};
 use super::chunk::Executor;
+use super::crowd;
 use super::inject::Injector;
 use super::pace::Pace;
 use super::windows::{self, Windows};
 use super::{Descriptors, End, Stop, internal, machine};
 use crate::arrays::{self, Arrays, InputFrom, OperandsFrom};
-use crate::host::{affinity, clock, map, procs};
+use crate::host::huge::Advice;
+use crate::host::{affinity, clock, huge, map, procs};
 use crate::job::{Accounts, InputAt, Job, Mode, ResultAt};
 use crate::kernel::{Catalog, Context, Kernel, Reads, Setting};
 use crate::phase::Phase;
@@ -26,7 +29,7 @@ pub(super) struct Rank<'a> {
 }
 
 /// One pass, from this rank's side: times in nanoseconds, and what was done.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tally {
     /// When this rank began it; `None` while it has not.
     begin: Option<u64>,
@@ -34,7 +37,30 @@ struct Tally {
     chunks: u64,
     busy: u64,
     claim: u64,
+    map: u64,
     wait: u64,
+}
+
+impl Tally {
+    /// Returns what was added since.
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            begin: self.begin,
+            items: self.items - before.items,
+            chunks: self.chunks - before.chunks,
+            busy: self.busy - before.busy,
+            claim: self.claim - before.claim,
+            map: self.map - before.map,
+            wait: self.wait - before.wait,
+        }
+    }
+}
+
+/// Whether pages of a chunk were mapped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Touched {
+    Now,
+    Not,
 }
 
 /// What the phases of a run are done with.
@@ -90,9 +116,16 @@ impl<'a> Rank<'a> {
         let injector = Injector::new(&job.inject, self.number, self.control.header());
         injector.at(Point::Attached);
         self.settle(job);
-        self.work(job, &injector, attached, descriptors, catalog)?;
+        match job.calibration {
+            None => self.work(job, &injector, attached, descriptors, catalog)?,
+            Some(calibration) => {
+                let Self { number, control, slot } = *self;
+                let seat = Seat { number, control, slot, job, injector: &injector };
+                calibrate(calibration, &seat, attached)?;
+            }
+        }
         if job.accounts == Accounts::Wanted {
-            self.account();
+            self.account(job);
         }
         injector.at(Point::Exit);
         Ok(End::Done)
@@ -113,6 +146,9 @@ impl<'a> Rank<'a> {
         let reads = kernel.reads();
         self.agree(job, reads)?;
         let windows = Windows::map(job, descriptors).map_err(machine("cannot map the arrays"))?;
+        for window in windows.all().into_iter().chain(attached.arrays()) {
+            huge::advise(window, job.huge);
+        }
         let (input, result) = windows.starts(job, attached);
         let operands = OperandsFrom::Memory(arrays::start(&attached.operands));
         #[expect(unsafe_code, reason = "typed access to the windows")]
@@ -200,7 +236,7 @@ impl<'a> Rank<'a> {
                 if pass == 0 && work.operands > 0 {
                     self.fill(executor, arrays, &piece)?;
                 }
-                if job.mode == Mode::InPlace {
+                if job.mode.is_in_place() {
                     arrays.initialise(piece)?;
                 }
             }
@@ -270,6 +306,7 @@ impl<'a> Rank<'a> {
         self.slot.set_stage(Stage::Pass);
         let begin = *tally.begin.get_or_insert_with(clock::now_ns);
         let looks = pass == 0 && job.partition.is_chosen_late();
+        let mut cold = None;
         loop {
             let before = clock::now_ns();
             let claimed = work
@@ -287,11 +324,13 @@ impl<'a> Rank<'a> {
             let chunk = lease.chunk();
             tally.items += chunk.end - chunk.start;
             tally.chunks += 1;
-            if pass == 0 {
-                self.touch_elsewhere(work, arrays, &chunk)?;
+            let claimed_at = clock::now_ns();
+            tally.claim += claimed_at - before;
+            let mut ready = claimed_at;
+            if pass == 0 && self.touch_elsewhere(work, arrays, &chunk)? == Touched::Now {
+                ready = clock::now_ns();
+                tally.map += ready - claimed_at;
             }
-            let ready = clock::now_ns();
-            tally.claim += ready - before;
             if !injector.is_empty() {
                 injector.enter(Some(self.control.claims().settled(&job.partition).number(&chunk)));
             }
@@ -301,8 +340,12 @@ impl<'a> Rank<'a> {
             tally.busy += spent;
             let ranks = self.control.ranks();
             work.pace.add(&job.partition, chunk.start, chunk.end - chunk.start, spent, ranks);
-            if looks {
-                self.record(tally); // Whoever decides for `auto` goes by it.
+            match &cold {
+                // The first chunk of a process finds caches, code and tables of pages cold.
+                None if looks => cold = Some(tally.clone()),
+                // Whoever decides for `auto` goes by it.
+                Some(cold) => self.record(&tally.since(cold)),
+                None => {}
             }
         }
         let arrived = clock::now_ns();
@@ -321,8 +364,7 @@ impl<'a> Rank<'a> {
     fn barrier(&self, work: &Work<'_>) -> Result<(), Stop> {
         self.slot.set_stage(Stage::Barrier);
         work.injector.at(Point::BarrierBefore);
-        let procs = self.control.layout().dims.procs;
-        self.control.barrier().wait(self.number, procs, work.job.patience(), work.injector)?;
+        crowd::meet(&self.control, work.job, self.number, work.injector)?;
         work.injector.at(Point::BarrierExit);
         Ok(())
     }
@@ -377,14 +419,15 @@ impl<'a> Rank<'a> {
         work: &Work<'_>,
         arrays: &Arrays<'_>,
         chunk: &Chunk,
-    ) -> Result<(), Stop> {
+    ) -> Result<Touched, Stop> {
         const WORTH_A_CALL: u64 = 64 * 1024;
         let bytes = (chunk.end - chunk.start) * work.job.dtype.size() as u64;
         let inside = work.mapped.start <= chunk.start && chunk.end <= work.mapped.end;
         if inside || bytes < WORTH_A_CALL {
-            return Ok(());
+            return Ok(Touched::Not);
         }
-        work.job.left.pieces(chunk).try_for_each(|piece| self.touch(work, arrays, &piece))
+        work.job.left.pieces(chunk).try_for_each(|piece| self.touch(work, arrays, &piece))?;
+        Ok(Touched::Now)
     }
 
     /// Makes the pages of a range of the results and operands present: no SIGBUS where the machine has
@@ -416,11 +459,12 @@ impl<'a> Rank<'a> {
         self.slot.chunks.store(tally.chunks, Relaxed);
         self.slot.busy.store(tally.busy, Relaxed);
         self.slot.claim.store(tally.claim, Relaxed);
+        self.slot.map.store(tally.map, Relaxed);
         self.slot.wait.store(tally.wait, Relaxed);
     }
 
     /// Writes down what the kernel counted for this process.
-    fn account(&self) {
+    fn account(&self, job: &Job) {
         let usage = procs::usage();
         // All Relaxed: figures, read after this rank has left.
         self.slot.max_rss.store(usage.max_rss_bytes, Relaxed);
@@ -428,6 +472,9 @@ impl<'a> Rank<'a> {
         let pinned = self.slot.pinned.load(Relaxed) != NO_CPU;
         self.slot.migrations.store(if pinned { 0 } else { migrations().unwrap_or(0) }, Relaxed);
         self.slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed);
+        if job.huge == Advice::Huge {
+            self.slot.huge.store(huge::mapped(), Relaxed);
+        }
     }
 
     /// Says why this rank gives up, and makes the others stop too where the fault is everybody's.

@@ -48,6 +48,11 @@ impl Windows {
         Ok(Self { input, result })
     }
 
+    /// Returns every window.
+    pub(super) fn all(&self) -> [&Window; 2] {
+        [&self.input, &self.result]
+    }
+
     /// Returns where inputs and results begin, in these windows or the segment's.
     pub(super) fn starts(&self, job: &Job, attached: &Attached) -> (*const u8, *mut u8) {
         let input = match job.input {

@@ -93,11 +93,16 @@ impl Scenario {
         // Small chunks, of which there are not too many for a short run.
         let least = (size / 20_000).max(1);
         let chunk = dice.about(least, size.max(least + 1));
-        arguments += &match dice.below(6) {
+        arguments += &match dice.below(16) {
             0 => "static".to_owned(),
             1 => format!("static,{chunk}"),
             2 => "guided".to_owned(),
             3 => format!("guided,{chunk}"),
+            4 => format!("tss,{chunk}"),
+            5 => format!("fac2,{chunk}"),
+            6 => format!("awf-b,{chunk}"),
+            7 | 8 => "auto".to_owned(),
+            9..=12 => format!("steal,{chunk}"),
             _ => format!("dynamic,{chunk}"),
         };
         arguments += &format!(" --verify {}", dice.one_of(&["none", "sample", "full", "full"]));

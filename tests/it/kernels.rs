@@ -114,7 +114,7 @@ fn integers_wrap_or_saturate_on_request() {
         let wrapped: Vec<u64> = bits.iter().map(|&x| kind.square(x)).collect();
         let stopped: Vec<u64> = bits.iter().map(|&x| kind.square_saturating(x)).collect();
         for (how, expected) in [("wrap", wrapped), ("saturate", stopped)] {
-            for mode in ["", "--in-place"] {
+            for mode in ["", "--in-place", "--in-place --on-death fail"] {
                 let arguments = "-n 3 -k square --input in.npy --output - --verify full --overflow";
                 let done = sandbox.spmd(&format!("{arguments} {how} {mode}")).run().ok();
                 assert_eq!(done.text(), kind.lines(&expected), "{kind:?} {how}");
@@ -141,7 +141,7 @@ fn odd_floats_keep_their_bits() {
     let bits: Vec<u64> = singles.iter().map(|&bits| bits.into()).collect();
     for file in [npy::little(Type::F32, &[9], &bits), npy::big(Type::F32, &[9], &bits)] {
         sandbox.write("in.npy", file);
-        for mode in ["", "--in-place"] {
+        for mode in ["", "--in-place", "--in-place --on-death fail"] {
             let arguments = "-n 2 -k square --input in.npy --output out.bin --verify full";
             sandbox.spmd(&format!("{arguments} {mode}")).run().ok();
             assert_eq!(sandbox.read("out.bin"), Type::F32.bytes(&Type::F32.squares(&bits)));
@@ -217,7 +217,7 @@ fn collatz_counts_steps() {
     let n = 3000;
     let steps: String = (0..n).map(|x| collatz(x).to_string() + "\n").collect();
     for dtype in ["i32", "i64", "u32", "u64"] {
-        for mode in ["", "--in-place"] {
+        for mode in ["", "--in-place", "--in-place --on-death fail"] {
             let arguments = format!(
                 "-n 3 -k collatz --size {n} --dtype {dtype} --output - --verify full {mode}"
             );

@@ -4,6 +4,8 @@
 //! every process it starts a deadline and looks afterwards for whatever was left behind.
 
 mod attach;
+mod auto;
+mod bench;
 mod benchmarks;
 mod checkpoint;
 mod clean;
@@ -11,6 +13,7 @@ mod crash_points;
 mod fault_table;
 mod faults;
 mod formats;
+mod huge;
 mod kernels;
 mod launcher;
 mod library;

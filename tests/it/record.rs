@@ -120,7 +120,7 @@ fn params_hold_every_option_that_was_resolved() {
     let params = &record["params"];
     has(
         params,
-        &["procs", "kernel", "schedule", "bind", "map", "wait", "backing", "dtype", "size"],
+        &["procs", "kernel", "schedule", "bind", "map", "wait", "backing", "huge", "dtype", "size"],
     );
     has(
         params,

@@ -88,6 +88,7 @@ const ORDER: &[&[&str]] = &[
     &["fuzzing"],
     &["cli"],
     &["report"],
+    &["bench"],
     &["run"],
     &["record"],
     &["clean"],
@@ -96,6 +97,7 @@ const ORDER: &[&[&str]] = &[
     &["plan"],
     &["arrays"],
     &["job"],
+    &["calibration"],
     &["phase"],
     &["placement"],
     &["kernels"],
@@ -119,7 +121,7 @@ fn home(name: &str) -> &str {
         }
         "Error" | "Exit" | "Explained" => "error",
         "Verify" | "RunOptions" | "Procs" => "options",
-        "Cost" | "Block" | "Kernel" | "KernelError" | "random_bits" => "kernel",
+        "Cost" | "Block" | "Kernel" | "KernelError" | "random_bits" | "vectorised" => "kernel",
         module => module,
     }
 }

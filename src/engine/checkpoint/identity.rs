@@ -18,7 +18,7 @@ pub(super) fn of(plan: &Plan) -> io::Result<Vec<(String, String)>> {
     let job = &plan.job;
     let mode = match job.mode {
         Mode::Apart => "apart",
-        Mode::InPlace => "in place",
+        Mode::InPlace | Mode::InPlaceUnsaved => "in place",
     };
     let shape: Vec<String> = plan.shape.dims().iter().map(ToString::to_string).collect();
     let mut identity = vec![("kernel".to_owned(), job.kernel.clone())];

@@ -231,8 +231,15 @@ impl<'a> Claims<'a> {
 
     /// Returns the chunk a rank has in hand in its own range, if it has one. No lock, and no store.
     pub(crate) fn own(&self, partition: &Partition, rank: u32) -> Option<Lease<'a>> {
-        let partition = self.settled(partition);
-        if partition.has_ranges() { self.ranges.own(&partition, rank) } else { None }
+        // A partition is many words: only one that changes is copied.
+        if partition.is_chosen_late() {
+            let partition = self.settled(partition);
+            if partition.has_ranges() { self.ranges.own(&partition, rank) } else { None }
+        } else if partition.has_ranges() {
+            self.ranges.own(partition, rank)
+        } else {
+            None
+        }
     }
 
     /// Claims a chunk for a rank: an orphan, or else the next of its queue, or else one that waits with

@@ -76,8 +76,8 @@ pub(crate) struct Handover {
     what: AtomicU64,
     /// See [`Choice`]; 0: nothing is decided.
     choice: AtomicU64,
-    /// What was decided on: items, busy, claim.
-    seen: [AtomicU64; 3],
+    /// What was decided on: items, chunks, busy, claim, map.
+    seen: [AtomicU64; 5],
 }
 
 /// The ranges of a run.
@@ -166,13 +166,15 @@ impl<'a> Ranges<'a> {
 
     /// Returns what the choice was made by.
     pub(crate) fn seen(&self) -> Seen {
-        let [items, busy, claim] = [0, 1, 2].map(|at: usize| self.handover.seen[at].load(Relaxed)); // Published by [choice].
-        Seen { items, busy, claim }
+        let [items, chunks, busy, claim, map] =
+            [0, 1, 2, 3, 4].map(|at: usize| self.handover.seen[at].load(Relaxed)); // Published by [choice].
+        Seen { items, chunks, busy, claim, map }
     }
 
     /// Makes a choice known; what it needs is laid out. Under the lock, or while no rank can claim.
     pub(super) fn choose(&self, choice: Option<Choice>, seen: Seen) {
-        for (word, figure) in self.handover.seen.iter().zip([seen.items, seen.busy, seen.claim]) {
+        let figures = [seen.items, seen.chunks, seen.busy, seen.claim, seen.map];
+        for (word, figure) in self.handover.seen.iter().zip(figures) {
             word.store(figure, Relaxed); // Published by [choice].
         }
         // Release, pairs with Acquire in `choice` [choice].

@@ -223,7 +223,8 @@ impl World {
     fn saw(&self, victim: u8, seen: Range, steps: &mut Steps<'_>) {
         let (lo, hi) = seen;
         let all = self.broken == Broken::TakesWhatIsInHand;
-        if !waits(seen) && !(all && !is_empty(seen)) {
+        let none = if all { is_empty(seen) } else { !waits(seen) };
+        if none {
             steps.step("looks at the victim's range", At::Cancelling, |_| {});
             return;
         }

@@ -1,0 +1,19 @@
+//! One barrier after another, with nothing between them.
+
+use super::{Bench, Seat, Work};
+use crate::worker::{Stop, crowd};
+
+/// The barrier, as passes end with it.
+pub(super) struct Barriers<'a> {
+    pub(super) seat: &'a Seat<'a>,
+}
+
+impl Bench for Barriers<'_> {
+    fn work(&mut self, _: u64, operations: u64) -> Result<Work, Stop> {
+        let Seat { number, control, job, injector, .. } = self.seat;
+        for _ in 0..operations {
+            crowd::meet(control, job, *number, injector)?;
+        }
+        Ok(Work { done: operations, ..Work::default() })
+    }
+}
