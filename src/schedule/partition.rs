@@ -110,7 +110,7 @@ impl Partition {
         // A chunk beyond n is n; the cap keeps sums of starts and lengths far from overflow.
         let chunk =
             schedule.chunk.unwrap_or(preferred).min(NonZeroU64::new(n).unwrap_or(NonZeroU64::MIN));
-        let chunk = if rule == Rule::Owned { chunk.max(least_owned(n)) } else { chunk };
+        let chunk = if rule == Rule::Owned { owned_chunk(chunk, n) } else { chunk };
         Self { rule, n, procs, chunk, align, choice: None }
     }
 
@@ -163,7 +163,7 @@ impl Partition {
         match (self.rule, self.choice) {
             (Rule::Owned, _) => Some((0, self.chunk)),
             (Rule::Probing { until }, Some(choice)) if choice.source == Source::Ranges => {
-                let chunk = choice.chunk.max(least_owned(self.n));
+                let chunk = owned_chunk(choice.chunk, self.n);
                 Some((if choice.scope == Scope::Whole { 0 } else { until }, chunk))
             }
             _ => None,
@@ -460,9 +460,12 @@ fn weighted(start: u64, weight: Weight) -> Ticket {
     Ticket(start << Weight::BITS | weight.raw())
 }
 
-/// Returns the least chunk whose numbers fit the halves of a word.
-fn least_owned(n: u64) -> NonZeroU64 {
-    NonZeroU64::new(n.div_ceil(u64::from(u32::MAX) - 1)).unwrap_or(NonZeroU64::MIN)
+/// Returns the nearest chunk that ranges may have: numbers of chunks fit half a word, and those of a
+/// chunk's blocks, none of which is empty, the rest of an undo word beside it.
+fn owned_chunk(chunk: NonZeroU64, n: u64) -> NonZeroU64 {
+    const MOST: u64 = (1 << 30) - 1;
+    let least = n.div_ceil(u64::from(u32::MAX) - 1);
+    NonZeroU64::new(chunk.get().max(least).min(MOST)).unwrap_or(NonZeroU64::MIN)
 }
 
 #[cfg(test)]
@@ -505,6 +508,19 @@ mod tests {
             Some(Choice { source, scope, chunk })
         });
         prop_oneof![1 => Just(None), 4 => choice]
+    }
+
+    #[test]
+    fn chunks_of_ranges_fit_their_words_however_many_indices_there_are() {
+        for (text, least, most) in [("steal,1", 256, 1 << 30), ("steal,1e12", 1 << 29, 1 << 30)] {
+            let one = NonZeroU64::MIN;
+            let partition = Partition::new(text.parse().unwrap(), MAX_SIZE, 3, one, one);
+            let first = partition.numbered(0).unwrap();
+            assert!(first.end > least && first.end < most, "{text}: {first:?}");
+            let range = partition.range(2);
+            assert_eq!(partition.numbered(range.end - 1).unwrap().end, MAX_SIZE);
+            assert_eq!(partition.numbered(range.end), None);
+        }
     }
 
     proptest! {

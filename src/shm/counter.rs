@@ -71,12 +71,12 @@ impl<'a> Counter<'a> {
     fn decide(&self, partition: &Partition) -> (Choice, Seen) {
         let mut seen = Seen::default();
         for rank in self.ranks {
-            // All Relaxed: figures; any mixture of earlier and later ones will do.
-            seen.items += rank.items.load(Relaxed);
-            seen.chunks += rank.chunks.load(Relaxed);
-            seen.busy += rank.busy.load(Relaxed);
-            seen.claim += rank.claim.load(Relaxed);
-            seen.map += rank.map.load(Relaxed);
+            // All Relaxed: figures; any mixture of earlier and later ones will do, and any at all is read.
+            seen.items = seen.items.saturating_add(rank.items.load(Relaxed));
+            seen.chunks = seen.chunks.saturating_add(rank.chunks.load(Relaxed));
+            seen.busy = seen.busy.saturating_add(rank.busy.load(Relaxed));
+            seen.claim = seen.claim.saturating_add(rank.claim.load(Relaxed));
+            seen.map = seen.map.saturating_add(rank.map.load(Relaxed));
         }
         let choice = Choice::of(seen, partition.undecided(), partition.procs(), self.element);
         (choice, seen)

@@ -98,6 +98,8 @@ fn check_layout(layout: &Layout, mapped: u64) {
     assert_eq!(layout.header, Span { offset: 0, len: size_of::<Header>() });
     assert_eq!(layout.tails.len, whole(layout.dims.queues, 128));
     assert_eq!(layout.slots.len, whole(layout.dims.procs, 128));
+    assert_eq!(layout.ranges.len, whole(layout.dims.procs, 128));
+    assert_eq!(layout.handover.len, 128);
     assert_eq!(layout.ranks.len, whole(layout.dims.procs, 512));
     let point = |offset| Span { offset, len: 0 };
     let spans = [
@@ -105,6 +107,8 @@ fn check_layout(layout: &Layout, mapped: u64) {
         layout.barrier,
         layout.tails,
         layout.slots,
+        layout.ranges,
+        layout.handover,
         layout.ranks,
         layout.samples,
         layout.trails,
@@ -159,7 +163,14 @@ fn read_control(layout: &Layout, segment: &mut Bytes, bytes: &[u8]) {
     }
     assert_eq!(control_view.job().len() as u64, layout.dims.job);
     let _ = (control_view.header().aborted(), control_view.header().offence());
-    for kind in [ScheduleKind::Static, ScheduleKind::Dynamic, ScheduleKind::Guided] {
+    for kind in [
+        ScheduleKind::Static,
+        ScheduleKind::Dynamic,
+        ScheduleKind::Guided,
+        ScheduleKind::AwfB,
+        ScheduleKind::Steal,
+        ScheduleKind::Auto,
+    ] {
         let n = layout.dims.result >> 24;
         for chunk in [None, NonZeroU64::new(7)] {
             let schedule = Schedule::new(kind, chunk);
@@ -167,6 +178,10 @@ fn read_control(layout: &Layout, segment: &mut Bytes, bytes: &[u8]) {
             let partition = Partition::new(schedule, n, layout.dims.procs, one, one);
             if partition.queues() == layout.dims.queues {
                 let _ = control_view.claims().audit(&partition);
+                if matches!(kind, ScheduleKind::Steal | ScheduleKind::Auto) {
+                    let left = control_view.claims().remaining(&partition).unwrap_or_default();
+                    assert!(left.iter().all(|chunk| chunk.start < chunk.end && chunk.end <= n));
+                }
                 let chunk = control_view.claims().current(&partition, 0);
                 assert!(chunk.is_none_or(|chunk| chunk.start <= chunk.end && chunk.end <= n));
             }

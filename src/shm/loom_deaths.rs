@@ -29,16 +29,16 @@ use crate::schedule::Chunk;
 
 /// Where results go.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     InPlace,
     Apart,
 }
 
 /// A rank that dies when it first comes to a point, if at all.
-struct Mortal(Option<Point>);
+pub(super) struct Mortal(pub(super) Option<Point>);
 
 /// It died.
-struct Dead;
+pub(super) struct Dead;
 
 impl Mortal {
     fn comes_to(&self, point: Point) -> Result<(), Dead> {
@@ -59,9 +59,12 @@ const TORN: u64 = 77;
 
 impl Words {
     /// Claims a chunk; who dies with the lock held loses it.
-    fn claim(&self, rank: u32, mortal: &Mortal) -> Result<Option<Lease<'_>>, Dead> {
+    pub(super) fn claim(&self, rank: u32, mortal: &Mortal) -> Result<Option<Lease<'_>>, Dead> {
+        if let Some(lease) = self.claims().own(&self.partition, rank) {
+            return Ok(Some(lease));
+        }
         let held = self.lock.lock().unwrap();
-        let claim = || self.claims().claim(&self.partition, rank, mortal);
+        let claim = || self.claim_locked(rank, mortal);
         let claimed = catch_unwind(AssertUnwindSafe(claim));
         drop(held);
         claimed.map_err(|why| match why.downcast() {
@@ -132,7 +135,7 @@ impl Words {
     }
 
     /// A rank that dies at each of these points in turn, and is started again each time.
-    fn life(&self, rank: u32, mode: Mode, deaths: &[Point]) -> Vec<Chunk> {
+    pub(super) fn life(&self, rank: u32, mode: Mode, deaths: &[Point]) -> Vec<Chunk> {
         let mut done = Vec::new();
         for &point in deaths {
             if self.work(rank, mode, &Mortal(Some(point)), &mut done).is_ok() {
@@ -146,7 +149,7 @@ impl Words {
 }
 
 /// Rank 1 dies at these points; the others live. Every chunk is computed and committed once.
-fn recovered(mode: Mode, schedule: &str, n: u64, procs: u32, deaths: &'static [Point]) {
+pub(super) fn recovered(mode: Mode, schedule: &str, n: u64, procs: u32, deaths: &'static [Point]) {
     let words = Arc::new(Words::new(schedule, n, procs, procs as usize));
     let others: Vec<_> = (0..procs)
         .filter(|&rank| rank != 1)
@@ -241,7 +244,7 @@ fn loom_claims_an_orphan_may_be_missed_by_all_but_the_replacement() {
                 let held = words.lock.lock().unwrap();
                 // The lease says it is an orphan, whether or not the tail says that there are any.
                 let seen = words.claims().current(&words.partition, 1).is_none();
-                let lease = words.claims().claim(&words.partition, 0, &());
+                let lease = words.claim_locked(0, &());
                 drop(held);
                 let chunk = lease.expect("there is a free slot").chunk();
                 ADOPTED.fetch_or(chunk == (0..1), Relaxed);

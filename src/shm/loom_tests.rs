@@ -18,10 +18,12 @@ use loom::thread;
 use std::num::NonZeroU64;
 
 use super::barrier::{Aborted, Arrival, Barrier, Patience};
-use super::claims::{Claims, Incomplete, LeaseSlot, Tail};
+use super::claims::{Claimer, Claims, Handover, Incomplete, Lease, LeaseSlot};
+use super::claims::{Progress, RangeSlot, Ranges, Tail};
 use super::header::{Abort, AttachError, Fault, Header, RankSlot};
 use super::layout::Dims;
-use crate::schedule::{Partition, Schedule};
+use super::point::Probe;
+use crate::schedule::{Choice, Partition, Schedule, Scope, Seen, Source};
 
 /// Memory that a protocol hands from one rank to another.
 pub(super) struct Cell(loom::cell::UnsafeCell<u64>);
@@ -266,8 +268,11 @@ pub(super) struct Words {
     pub(super) partition: Partition,
     tails: Vec<Tail>,
     slots: Vec<LeaseSlot>,
+    ranges: Vec<RangeSlot>,
+    handover: Handover,
     pub(super) lock: Mutex<()>,
     pub(super) results: Vec<Cell>,
+    /// Those of slots, then those of ranges.
     pub(super) saved: Vec<Cell>,
 }
 
@@ -275,29 +280,45 @@ impl Words {
     pub(super) fn new(schedule: &str, n: u64, procs: u32, slots: usize) -> Self {
         let schedule: Schedule = schedule.parse().unwrap();
         let partition = Partition::new(schedule, n, procs, NonZeroU64::MIN, NonZeroU64::MIN);
-        Self {
+        let words = Self {
             partition,
             tails: (0..partition.queues()).map(|_| Tail::new()).collect(),
             slots: (0..slots).map(|_| LeaseSlot::new()).collect(),
+            ranges: (0..procs).map(|_| RangeSlot::new()).collect(),
+            handover: Handover::new(),
             lock: Mutex::new(()),
             results: cells(usize::try_from(n).unwrap()),
-            saved: cells(slots),
-        }
+            saved: cells(2 * procs as usize),
+        };
+        words.claims().begin(&partition);
+        words
     }
 
     pub(super) fn claims(&self) -> Claims<'_> {
-        Claims::new(&self.tails, &self.slots)
+        Claims::new(&self.tails, &self.slots, Ranges::new(&self.ranges, &self.handover))
+    }
+
+    /// Claims; whoever calls holds the lock. Where `auto` has to choose, it chooses ranges.
+    pub(super) fn claim_locked(&self, rank: u32, probe: &impl Probe) -> Option<Lease<'_>> {
+        let chunk = NonZeroU64::new(10).unwrap();
+        let choice = Choice { source: Source::Ranges, chunk, scope: Scope::Rest };
+        let decide = |_: &Partition| (choice, Seen::default());
+        self.claims().claim(&self.partition, Claimer::of(rank), decide, probe)
     }
 
     /// Computes chunks in place until none is left; returns the indices.
-    fn drain(&self, rank: u32) -> Vec<u64> {
+    pub(super) fn drain(&self, rank: u32) -> Vec<u64> {
         let mut done = Vec::new();
         loop {
-            let held = self.lock.lock().unwrap();
-            let claimed = self.claims().claim(&self.partition, rank, &());
-            drop(held);
+            let claimed = self.claims().own(&self.partition, rank).or_else(|| {
+                let _held = self.lock.lock().unwrap();
+                self.claim_locked(rank, &())
+            });
             let Some(lease) = claimed else { return done };
-            assert_eq!(lease.undo(), 0, "the last owner of the slot is done with it");
+            assert_eq!(lease.progress(), Progress::Nothing);
+            let of_range = lease.slot() >= self.partition.procs() as usize;
+            // The last owner of a slot is done with it; a range's word says of which chunk it is.
+            assert!(of_range || lease.undo() == 0);
             for (block, index) in (0..).zip(lease.chunk()) {
                 self.saved[lease.slot()].write();
                 lease.arm(block);
@@ -322,7 +343,7 @@ fn draining(schedule: &str, n: u64) -> (Arc<Words>, Vec<thread::JoinHandle<Vec<u
     (words, ranks)
 }
 
-fn drained_by_two(schedule: &'static str, n: u64) {
+pub(super) fn drained_by_two(schedule: &'static str, n: u64) {
     let (words, ranks) = draining(schedule, n);
     // Whoever sees a complete pass, at any time, may read its results. Started last, so that loom's
     // first schedule has it last: a load is explored backwards past the stores before it, while a
@@ -343,7 +364,7 @@ fn drained_by_two(schedule: &'static str, n: u64) {
 }
 
 /// Whoever asks at any moment may read the results of all that does not remain.
-fn watched_while_drained(schedule: &'static str, n: u64) {
+pub(super) fn watched_while_drained(schedule: &'static str, n: u64) {
     let (words, ranks) = draining(schedule, n);
     let watcher = {
         let words = Arc::clone(&words);

@@ -32,6 +32,8 @@ mod lock;
 #[cfg(all(test, spmd_loom))]
 mod loom_deaths;
 #[cfg(all(test, spmd_loom))]
+mod loom_ranges;
+#[cfg(all(test, spmd_loom))]
 mod loom_tests;
 mod point;
 mod readings;

@@ -101,6 +101,7 @@ mod launcher;
 mod protocol;
 mod ranks;
 mod search;
+mod steal;
 mod symmetry;
 mod words;
 

@@ -1,5 +1,7 @@
 //! The protocol: what is to be done, which rules may be broken, and what must hold.
 
+use crate::search::{Searched, Stuck};
+use crate::symmetry::canonical;
 use crate::words::{
     At, ELEMENTS, IN_BLOCK, Launcher, Lease, OF_ONE_PASS, PROCESSES, RANKS, Slot, State, Step,
     Undo, Value, Work, bit, is_pass, pass_of, small,
@@ -110,10 +112,6 @@ pub(crate) struct Model {
     pub(crate) broken: Broken,
 }
 
-/// A claimer found no orphan, a chunk to claim, and no slot for it.
-#[derive(Debug)]
-pub(crate) struct NoSlot;
-
 impl Model {
     pub(crate) fn queue_count(&self) -> usize {
         if self.queues == Queues::Shared { 1 } else { self.ranks }
@@ -138,7 +136,49 @@ impl Model {
         if self.broken == Broken::ResetWithoutBarrier { 1 } else { (self.passes - 1) * 2 }
     }
 
-    pub(crate) fn initial(&self) -> State {
+    /// The first ticket of a queue that the tail does not say is claimed, if there is one.
+    pub(crate) fn next(&self, state: &State, queue: usize) -> Option<u8> {
+        let next = state.tails[queue].map_or(0, |(last, _)| last + 1);
+        (usize::from(next) < self.chunks).then_some(next)
+    }
+
+    /// Whether the last claimer of this queue died between its two stores.
+    pub(crate) fn half_way(&self, state: &State, queue: usize) -> Option<(u8, u8)> {
+        state.tails[queue].filter(|&(ticket, slot)| {
+            let lease = state.slots[usize::from(slot)].lease;
+            let idle = lease == Lease::Idle && self.broken != Broken::RepairForgetsIdle;
+            idle || lease.ticket() != ticket
+        })
+    }
+
+    pub(crate) fn everybody(&self) -> u8 {
+        bit(self.ranks) - 1
+    }
+
+    /// Whether the barrier opens now.
+    pub(crate) fn complete(&self, state: &State) -> bool {
+        let excused = (0..self.ranks)
+            .filter(|&rank| self.broken == Broken::ExcusesDead && !state.at[rank].alive());
+        excused.fold(state.arrived, |arrived, rank| arrived | bit(rank)) == self.everybody()
+    }
+
+    /// Whether the words are being prepared for the next pass.
+    pub(crate) fn between(&self, state: &State) -> bool {
+        !is_pass(state.epoch) && state.epoch != self.last_epoch()
+    }
+
+    /// Whether some process claims, runs or commits, or some slot is taken.
+    pub(crate) fn busy(&self, state: &State) -> bool {
+        state.at.iter().any(|at| at.holds() || at.work().is_some())
+            || state.slots.iter().any(|slot| slot.lease.taken())
+    }
+}
+
+impl Searched for Model {
+    type State = State;
+    type Step = Step;
+
+    fn initial(&self) -> State {
         assert!(self.ranks <= RANKS && self.elements <= IN_BLOCK);
         assert!(self.used_elements() <= if self.passes == 1 { ELEMENTS } else { OF_ONE_PASS });
         let mut at = [At::Gone; PROCESSES];
@@ -160,23 +200,24 @@ impl Model {
         }
     }
 
-    /// The first ticket of a queue that the tail does not say is claimed, if there is one.
-    pub(crate) fn next(&self, state: &State, queue: usize) -> Option<u8> {
-        let next = state.tails[queue].map_or(0, |(last, _)| last + 1);
-        (usize::from(next) < self.chunks).then_some(next)
+    /// Everything that may happen next.
+    fn steps(&self, state: &State, found: &mut Vec<Step>) -> Result<(), Stuck> {
+        for process in 0..PROCESSES {
+            if state.at[process].alive() {
+                self.process_steps(state, process, found)?;
+                self.death(state, process, found);
+            }
+        }
+        self.launcher_steps(state, found);
+        Ok(())
     }
 
-    /// Whether the last claimer of this queue died between its two stores.
-    pub(crate) fn half_way(&self, state: &State, queue: usize) -> Option<(u8, u8)> {
-        state.tails[queue].filter(|&(ticket, slot)| {
-            let lease = state.slots[usize::from(slot)].lease;
-            let idle = lease == Lease::Idle && self.broken != Broken::RepairForgetsIdle;
-            idle || lease.ticket() != ticket
-        })
+    fn after(&self, step: &Step) -> State {
+        if self.symmetric { canonical(self, &step.state) } else { step.state }
     }
 
     /// What `Claims::audit` says of these words.
-    pub(crate) fn audit(&self, state: &State) -> bool {
+    fn audit(&self, state: &State) -> bool {
         state.slots.iter().all(|slot| !slot.lease.taken())
             && (0..self.queue_count()).all(|queue| {
                 state.tails[queue].is_some_and(|(ticket, slot)| {
@@ -187,7 +228,7 @@ impl Model {
 
     /// Whether every element holds its effect of the present pass exactly once. Between passes
     /// there is nothing to say.
-    pub(crate) fn right(&self, state: &State) -> bool {
+    fn right(&self, state: &State) -> bool {
         if !is_pass(state.epoch) && !self.over(state) {
             return true;
         }
@@ -198,47 +239,18 @@ impl Model {
             .all(|(element, &value)| value == Value::Once(Self::tag(element, pass)))
     }
 
-    pub(crate) fn everybody(&self) -> u8 {
-        bit(self.ranks) - 1
-    }
-
-    /// Whether the barrier opens now.
-    pub(crate) fn complete(&self, state: &State) -> bool {
-        let excused = (0..self.ranks)
-            .filter(|&rank| self.broken == Broken::ExcusesDead && !state.at[rank].alive());
-        excused.fold(state.arrived, |arrived, rank| arrived | bit(rank)) == self.everybody()
-    }
-
     /// Whether the last pass is over: what the results are taken on.
-    pub(crate) fn over(&self, state: &State) -> bool {
+    fn over(&self, state: &State) -> bool {
         state.epoch == self.last_epoch() && self.complete(state)
     }
 
     /// Whether a pass is over, and the barrier has not begun to open.
-    pub(crate) fn pass_over(&self, state: &State) -> bool {
+    fn pass_over(&self, state: &State) -> bool {
         self.over(state) || is_pass(state.epoch) && self.complete(state)
     }
 
-    /// Whether the words are being prepared for the next pass.
-    pub(crate) fn between(&self, state: &State) -> bool {
-        !is_pass(state.epoch) && state.epoch != self.last_epoch()
-    }
-
-    /// Whether some process claims, runs or commits, or some slot is taken.
-    pub(crate) fn busy(&self, state: &State) -> bool {
-        state.at.iter().any(|at| at.holds() || at.work().is_some())
-            || state.slots.iter().any(|slot| slot.lease.taken())
-    }
-
-    /// Everything that may happen next.
-    pub(crate) fn steps(&self, state: &State, found: &mut Vec<Step>) -> Result<(), NoSlot> {
-        for process in 0..PROCESSES {
-            if state.at[process].alive() {
-                self.process_steps(state, process, found)?;
-                self.death(state, process, found);
-            }
-        }
-        self.launcher_steps(state, found);
-        Ok(())
+    /// Between two passes nobody is in a chunk or a claim.
+    fn forbidden(&self, state: &State) -> bool {
+        (self.pass_over(state) || self.between(state)) && self.busy(state)
     }
 }

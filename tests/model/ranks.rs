@@ -1,6 +1,7 @@
 //! What a rank may do next.
 
-use crate::protocol::{Asks, Broken, Model, NoSlot, Queues};
+use crate::protocol::{Asks, Broken, Model, Queues};
+use crate::search::Stuck;
 use crate::words::{
     At, Lease, OLD, State, Step, Undo, Value, Who, Work, bit, is_pass, pass_of, small,
 };
@@ -40,7 +41,7 @@ impl Model {
         state: &State,
         process: usize,
         found: &mut Vec<Step>,
-    ) -> Result<(), NoSlot> {
+    ) -> Result<(), Stuck> {
         let rank = if process == OLD { usize::from(state.old) } else { process };
         let me = small(rank);
         let phase = state.phase[process];
@@ -107,7 +108,7 @@ impl Model {
                     self.claim_step(work, 0, me, &mut steps);
                 }
                 if !any {
-                    return Err(NoSlot);
+                    return Err(Stuck);
                 }
             }
             At::Claiming(work, done) => self.claim_step(work, done, me, &mut steps),

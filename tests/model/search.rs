@@ -1,11 +1,41 @@
 //! The search: every state that can be reached, and from which of them a right end can be.
 
+use std::fmt::{Debug, Display};
 use std::hash::{Hash, Hasher};
 use std::time::Instant;
 
-use crate::protocol::Model;
-use crate::symmetry::canonical;
-use crate::words::{State, Step};
+/// What is searched: states, the steps between them, and what must hold in each.
+pub(crate) trait Searched: Debug {
+    type State: Copy + Eq + Hash + Debug;
+    type Step: Display;
+
+    fn initial(&self) -> Self::State;
+
+    /// Everything that may happen next.
+    fn steps(&self, state: &Self::State, found: &mut Vec<Self::Step>) -> Result<(), Stuck>;
+
+    /// What a step leads to, by the numbers under which it is kept.
+    fn after(&self, step: &Self::Step) -> Self::State;
+
+    /// Whether the words pass the audit.
+    fn audit(&self, state: &Self::State) -> bool;
+
+    /// Whether every element holds its effect exactly once, where there is anything to say.
+    fn right(&self, state: &Self::State) -> bool;
+
+    /// Whether the last pass is over: what the results are taken on.
+    fn over(&self, state: &Self::State) -> bool;
+
+    /// Whether a pass is over, so that the audit must not refuse it.
+    fn pass_over(&self, state: &Self::State) -> bool;
+
+    /// Whether something is so that may never be.
+    fn forbidden(&self, state: &Self::State) -> bool;
+}
+
+/// A step that has to be taken and cannot.
+#[derive(Debug)]
+pub(crate) struct Stuck;
 
 /// What a search found.
 #[derive(Debug, Default)]
@@ -16,8 +46,8 @@ pub(crate) struct Found {
     lies: usize,
     /// Ends of a pass that the audit refuses.
     refused: usize,
-    /// States after a pass in which a rank claims or runs, or a slot is taken.
-    early: usize,
+    /// States in which something is so that may never be.
+    forbidden: usize,
     /// Steps that cannot be taken: a claimer without a slot.
     stuck: usize,
     /// States from which no right end is reachable.
@@ -28,7 +58,7 @@ pub(crate) struct Found {
 
 impl Found {
     pub(crate) fn violations(&self) -> usize {
-        self.lies + self.refused + self.early + self.stuck + self.lost
+        self.lies + self.refused + self.forbidden + self.stuck + self.lost
     }
 }
 
@@ -65,8 +95,8 @@ impl Hasher for Mix {
 const EMPTY: u32 = u32::MAX;
 
 /// The states, in the order they were found: along a shortest trace numbers only grow.
-pub(crate) struct Graph {
-    pub(crate) states: Vec<State>,
+pub(crate) struct Graph<S> {
+    pub(crate) states: Vec<S>,
     parents: Vec<u32>,
     /// A hash table of numbers of states, a power of two long and at most half full.
     table: Vec<u32>,
@@ -76,7 +106,7 @@ pub(crate) struct Graph {
     begins: Vec<usize>,
 }
 
-impl Graph {
+impl<S: Copy + Eq + Hash + Debug> Graph<S> {
     fn new() -> Self {
         Self {
             states: Vec::new(),
@@ -88,7 +118,7 @@ impl Graph {
     }
 
     /// Where in the table a state is, or would be.
-    fn place(&self, state: &State) -> usize {
+    fn place(&self, state: &S) -> usize {
         let mut hash = Mix::default();
         state.hash(&mut hash);
         let mask = self.table.len() - 1;
@@ -99,7 +129,7 @@ impl Graph {
         place
     }
 
-    fn add(&mut self, state: &State, parent: u32) -> u32 {
+    fn add(&mut self, state: &S, parent: u32) -> u32 {
         let place = self.place(state);
         if self.table[place] != EMPTY {
             return self.table[place];
@@ -122,7 +152,7 @@ impl Graph {
         &self.edges[self.begins[number]..self.begins[number + 1]]
     }
 
-    fn trace(&self, model: &Model, mut at: u32) -> String {
+    fn trace(&self, model: &impl Searched<State = S>, mut at: u32) -> String {
         let mut path = vec![at];
         while at != 0 {
             at = self.parents[at as usize];
@@ -134,9 +164,9 @@ impl Graph {
             let mut next = Vec::new();
             let _ = model.steps(&self.states[pair[0] as usize], &mut next);
             let to = &self.states[pair[1] as usize];
-            let step = next.iter().find(|step| numbered(model, step) == *to);
+            let step = next.iter().find(|step| model.after(step) == *to);
             text.push_str("\n  ");
-            text.push_str(&step.map_or_else(|| "?".to_owned(), Step::to_string));
+            text.push_str(&step.map_or_else(|| "?".to_owned(), ToString::to_string));
         }
         format!("{text}\n  => {:?}", self.states[*path.last().unwrap() as usize])
     }
@@ -163,12 +193,7 @@ impl Graph {
     }
 }
 
-/// The state a step leads to, by the numbers under which it is kept.
-fn numbered(model: &Model, step: &Step) -> State {
-    if model.symmetric { canonical(model, &step.state) } else { step.state }
-}
-
-pub(crate) fn search(model: &Model) -> (Found, Graph) {
+pub(crate) fn search<M: Searched>(model: &M) -> (Found, Graph<M::State>) {
     let begin = Instant::now();
     let mut found = Found::default();
     let mut graph = Graph::new();
@@ -183,8 +208,7 @@ pub(crate) fn search(model: &Model) -> (Found, Graph) {
         let audit = model.audit(&state);
         let right = model.right(&state);
         found.lies += usize::from(audit && !right);
-        let quiet = model.pass_over(&state) || model.between(&state);
-        found.early += usize::from(quiet && model.busy(&state));
+        found.forbidden += usize::from(model.forbidden(&state));
         found.refused += usize::from(model.pass_over(&state) && !audit);
         if model.over(&state) {
             if right && found.violations() == before {
@@ -195,7 +219,7 @@ pub(crate) fn search(model: &Model) -> (Found, Graph) {
             next.clear();
             found.stuck += usize::from(model.steps(&state, &mut next).is_err());
             for step in &next {
-                let to = graph.add(&numbered(model, step), at);
+                let to = graph.add(&model.after(step), at);
                 graph.edges.push(to);
             }
         }
@@ -214,13 +238,13 @@ pub(crate) fn search(model: &Model) -> (Found, Graph) {
     }
     // Shown with --nocapture.
     println!(
-        "{:>8} states {:>5} right ends; {} lies, {} refused, {} early, {} without slot, {} lost; \
+        "{:>8} states {:>5} right ends; {} lies, {} refused, {} forbidden, {} without slot, {} lost; \
          {:.1} s; {model:?}",
         found.states,
         found.right_ends,
         found.lies,
         found.refused,
-        found.early,
+        found.forbidden,
         found.stuck,
         found.lost,
         begin.elapsed().as_secs_f64(),

@@ -74,7 +74,7 @@ impl Claims<'_> {
 
     /// Checks that every range is empty, and nothing on its way from one to another.
     fn audit_ranges(&self, partition: &Partition) -> Result<(), Incomplete> {
-        let Some(ranges) = self.ranges.snapshot() else {
+        let Some(ranges) = self.ranges.snapshot(partition) else {
             return Err(Incomplete::Running { rank: None, chunk: None });
         };
         match ranges.first() {
@@ -82,6 +82,10 @@ impl Claims<'_> {
                 Some(next) => Incomplete::Unclaimed { next },
                 None => Incomplete::Running { rank: None, chunk: None },
             }),
+            // Whoever leaves has ended what a dead thief began.
+            None if self.ranges.is_passing() => {
+                Err(Incomplete::Running { rank: None, chunk: None })
+            }
             None => Ok(()),
         }
     }
@@ -164,13 +168,16 @@ impl Claims<'_> {
     }
 
     fn remaining_of_ranges(&self, partition: &Partition, chunks: &mut Vec<Chunk>) -> Option<()> {
-        let Some(ranges) = self.ranges.snapshot() else {
+        let Some(ranges) = self.ranges.snapshot(partition) else {
             // Never still: then all of it may be left, which is safe to say.
             let first = partition.numbered(0)?;
             chunks.push(first.start..partition.size());
             return Some(());
         };
         for range in ranges {
+            if range.is_empty() {
+                return None; // No rank stored that.
+            }
             let (first, last) = (partition.numbered(range.lo)?, partition.numbered(range.hi - 1)?);
             chunks.push(first.start..last.end);
         }

@@ -42,14 +42,15 @@
 //! resets it only after it has read that commit (Acquire on `lease`). So the word always belongs
 //! to the chunk its lease names. Chunks of a queue owned by one rank (`static`) use that rank's slot
 //! and no other: a lease does not say of which queue its ticket is. Chunks of the shared queue use any.
-
+//!
 //! # Chunks that no queue has
 //!
 //! Under `steal` ranks own ranges of chunks: see `ranges.rs`. `auto` begins with the shared queue. Whoever
 //! would claim the first ticket after the part that is looked at decides instead, under the lock: it
-//! lays out the ranges, if it wants them, and then stores the choice, one word. A death before that store
-//! leaves ranges that nobody looks at, and the next claimer decides. The words of the queue stay what
-//! they are; what they hold is finished as ever.
+//! lays out the ranges, empty ones if it wants none, and then stores the choice, one word. A death before
+//! that store leaves ranges that nobody looks at, and the next claimer decides, perhaps otherwise. The
+//! words of the queue stay what they are; what they hold is finished as ever: a rank looks for orphans
+//! whenever it takes the lock, and it leaves only from there.
 
 mod look;
 mod ranges;

@@ -24,10 +24,10 @@
 //!
 //! # Why it is right
 //!
-//! *Every chunk has one owner.* Ranges are disjoint at first. An owner only raises its `lo`; `hi` only
-//! falls, by the exchange, to above `lo`; and what the exchange cuts off is in `what` before, and in the
-//! thief's range after. A chunk that was left behind by `lo` never comes back, so a word that
-//! is not empty never recurs in a pass, and the exchange cannot be deceived.
+//! *Every chunk has one owner.* Ranges are disjoint at first. As long as one is not empty its owner only
+//! raises its `lo`, and its `hi` only falls, by the exchange, to above `lo`; what the exchange cuts off is
+//! in `what` before, and in the thief's range after. Nobody but the owner stores to the victim's word
+//! while the thief has the lock, and `lo` never comes back, so the exchange cannot be deceived.
 //! *An addition is enough for the owner*: whatever thieves do, `lo < hi` holds while a chunk is in hand.
 //! *No chunk is lost or doubled by a death.* A dead owner's word says what is done, what it had in hand,
 //! and what waits. Its replacement goes on from the same word, and meanwhile others may steal what waits.
@@ -40,14 +40,19 @@
 //! their replacement's, and what a dead thief has in transit is put into its range by its
 //! replacement, at the latest, before that can leave.
 //!
+//! *Who only reads* (`snapshot`) reads `who`, `what`, all ranges, and `who` again. Whatever it saw of a
+//! transfer, it then sees in `who` that this has begun, or has ended: who reads what the exchange made of a
+//! range, what a thief stored, or a later `what`, reads all that came before (Acquire of a Release). So
+//! where `who` is the same word, at most one transfer was going on, the one it names.
+//!
 //! *In place*, `undo[r]` says {chunk, block, state}, as a lease slot's does, and names the chunk: it is
 //! not reset when `lo` moves on, a word of another chunk says nothing.
 //!
-//! `tests/model/steal.rs` searches every interleaving of these stores with deaths, and `loom_deaths.rs`
+//! `tests/model/steal.rs` searches every interleaving of these stores with deaths, and `loom_ranges.rs`
 //! runs this code on weak memory.
 
 use super::super::point::{Point, Probe};
-use super::super::sync::{AcqRel, Acquire, AtomicU64, Relaxed, Release, fence, spin_loop};
+use super::super::sync::{Acquire, AtomicU64, Relaxed, Release, spin_loop};
 use super::{Hold, Lease, Progress};
 use crate::schedule::{Choice, Chunk, Partition, Seen};
 
@@ -103,6 +108,12 @@ impl Range {
         self.lo >= self.hi
     }
 
+    /// Says whether nothing is left of it: it has come to its end, and that is one.
+    fn is_done(self, partition: &Partition) -> bool {
+        let last = self.hi.checked_sub(1);
+        self.lo == self.hi && last.is_none_or(|last| partition.numbered(last).is_some())
+    }
+
     /// Returns how many chunks wait behind the one in hand.
     fn waiting(self) -> u32 {
         self.hi.saturating_sub(self.lo).saturating_sub(1)
@@ -137,7 +148,8 @@ impl<'a> Ranges<'a> {
     pub(super) fn lay_out(&self, partition: &Partition) {
         for (rank, slot) in (0..).zip(self.slots) {
             let range = partition.range(rank);
-            // An empty one is 0..0: an end that no range which waits has.
+            // An empty one is 0..0: an end that no range which waits has. (Of even parts none waits
+            // where one is empty; nothing here leans on that.)
             let range = if range.is_empty() { 0..0 } else { range };
             let word = Range { lo: range.start, hi: range.end }.word();
             slot.range.store(word, Relaxed); // Published by the barrier, or by [choice].
@@ -170,7 +182,7 @@ impl<'a> Ranges<'a> {
     }
 
     fn range(&self, rank: usize) -> Range {
-        // Acquire, pairs with AcqRel in `take` and Release in `finish` and `commit` [range].
+        // Acquire, pairs with Release in `take`, `finish` and `commit` [range].
         self.slots
             .get(rank)
             .map_or(Range { lo: 0, hi: 0 }, |slot| Range::of(slot.range.load(Acquire)))
@@ -246,7 +258,7 @@ impl<'a> Ranges<'a> {
         let (victim, thief) = (&self.slots[transfer.victim], &self.slots[transfer.thief]);
         let handover = self.handover;
         let moves = handover.who.load(Relaxed) >> 32; // Written under the lock, as all of it.
-        let mut seen = victim.range.load(Acquire); // Pairs with AcqRel below [range].
+        let mut seen = victim.range.load(Relaxed); // The exchange decides.
         let taken = loop {
             let Range { lo, hi } = Range::of(seen);
             if Range::of(seen).waiting() == 0 {
@@ -256,13 +268,16 @@ impl<'a> Ranges<'a> {
             let middle = hi - (hi - lo) / 2;
             let what = Range { lo: middle, hi };
             // Again, if the owner was faster: only `middle` differs, and `hi` still says "not taken".
-            handover.what.store(what.word(), Relaxed); // Before `who`, or the exchange, by their Release.
+            // Release, pairs with Acquire in `snapshot` [what]: who sees it sees that the transfer
+            // before, of whatever rank, has ended. Itself it is published by `who`, or the exchange.
+            handover.what.store(what.word(), Release);
             // Release, pairs with Acquire in `finish` and `snapshot` [who].
             handover.who.store(transfer.word(moves), Release);
             probe.at(Point::StealBegun);
             let cut = Range { lo, hi: middle }.word();
-            // AcqRel, pairs with Acquire in `range` [range]; and keeps `who` before it, what follows after.
-            match victim.range.compare_exchange(seen, cut, AcqRel, Acquire) {
+            // Release, pairs with Acquire in `range` [range]: `who` comes before. What follows is a Release
+            // too, and so comes after; of what the victim did the thief needs nothing.
+            match victim.range.compare_exchange(seen, cut, Release, Relaxed) {
                 Ok(_) => break what,
                 Err(now) => seen = now,
             }
@@ -293,26 +308,35 @@ impl<'a> Ranges<'a> {
         self.handover.who.store(((who >> 32) + 1) << 32, Release);
     }
 
+    /// Says whether a transfer is open.
+    pub(super) fn is_passing(&self) -> bool {
+        // Acquire, pairs with Release in `take` and `finish` [who].
+        Transfer::of(self.handover.who.load(Acquire)).is_some()
+    }
+
     /// Returns all that is in ranges or between them, at one moment; `None` if they never hold still.
+    /// A word that no rank can have stored, past the last chunk or with its end before its begin, is
+    /// returned as it is.
     ///
     /// `who` changes when a transfer begins and when it ends. Where it was the same before and after
     /// all words were read, at most one was going on, and what that moves is counted too, unless it had
     /// arrived: its thief's replacement may have begun on it.
-    pub(super) fn snapshot(&self) -> Option<Vec<Range>> {
+    pub(super) fn snapshot(&self, partition: &Partition) -> Option<Vec<Range>> {
         const TRIES: u32 = 1000;
         for _ in 0..TRIES {
             let before = self.handover.who.load(Acquire); // Pairs with Release in `take` [who].
-            let what = Range::of(self.handover.what.load(Relaxed)); // An earlier `middle` is a larger range.
+            // Acquire, pairs with Release in `take` [what]: if it is a later transfer's, `who` differs
+            // below. An earlier `middle` of the same transfer is a larger range.
+            let what = Range::of(self.handover.what.load(Acquire));
             let mut ranges: Vec<Range> = (0..self.slots.len()).map(|at| self.range(at)).collect();
-            // Acquire: the words above are read before `who` is again.
-            fence(Acquire);
+            // Relaxed: all loads above are Acquire, so they come before this one.
             if self.handover.who.load(Relaxed) == before {
                 if let Some(transfer) = Transfer::of(before)
                     && ranges.get(transfer.thief).is_none_or(|thief| thief.hi != what.hi)
                 {
                     ranges.push(what);
                 }
-                ranges.retain(|range| !range.is_empty());
+                ranges.retain(|range| !range.is_done(partition));
                 return Some(ranges);
             }
             spin_loop();
@@ -339,3 +363,6 @@ impl Handover {
         }
     }
 }
+
+#[cfg(all(test, not(spmd_loom)))]
+mod tests;
