@@ -4,24 +4,26 @@
 //! ends quietly.
 
 mod bench;
+mod kernels;
+mod plan;
 mod ranking;
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
+pub(crate) use self::kernels::{kernel, kernels};
+pub(crate) use self::plan::plan;
 use crate::clean::Cleaned;
 use crate::data::{OutputSpec, grouped};
 use crate::engine::{History, Pinned, RankReport, World};
 use crate::error::{Error, Explained};
-use crate::host::huge::{self, Advice};
 use crate::host::leftover::Deed;
 use crate::host::streams::{self, Stream};
-use crate::kernel::{Catalog, Kernel, ParamKind, Params, Picture, Reads, Setting, Shown};
+use crate::kernel::Shown;
 use crate::plan::{Chosen, Plan};
-use crate::record::{self, Rates};
+use crate::record::Rates;
 use crate::run::Finished;
 use crate::schedule::{Schedule, Source};
-use crate::{DType, Overflow};
 
 pub(crate) use self::bench::{bench, benches};
 pub(crate) use self::ranking::ranking;
@@ -112,7 +114,7 @@ impl Reporter {
     /// Shows what is resolved, for `-v`.
     pub(crate) fn resolved(self, plan: &Plan, origins: &dyn Fn(&str) -> String) {
         if self.talk >= Talk::Verbose {
-            self.say(&self::plan(plan, origins));
+            self.say(&self::plan::plan(plan, origins));
         }
     }
 
@@ -141,7 +143,7 @@ impl Reporter {
                 text,
                 "  input  {}, the kernel's own; {} for yours",
                 plan.input.name,
-                size_options(plan.kernel, &plan.params),
+                self::kernels::size_options(plan.kernel, &plan.params),
             );
         }
         table(&mut text, &collected.ranks);
@@ -217,13 +219,6 @@ impl Reporter {
     /// Says which CPU each rank was meant for, and where it was.
     pub(crate) fn bindings(self, plan: &Plan, ranks: Option<&[RankReport]>) {
         let mut text = String::new();
-        if plan.job.huge == Advice::Nothing && plan.result_bytes() >= huge::WORTH {
-            let fix = huge::missing(plan.holder()).unwrap_or_default();
-            let _ = writeln!(
-                text,
-                "# small pages: this machine gives shared memory no huge ones ({fix})"
-            );
-        }
         for (rank, pin) in plan.placement.pins.iter().enumerate() {
             let place = pin.and_then(|cpu| plan.placement.place(cpu));
             let intended = place.map_or_else(
@@ -372,48 +367,6 @@ fn table(text: &mut String, ranks: &[RankReport]) {
     }
 }
 
-/// Shows the resolved options with their origins, the placement and the sizes; runs nothing.
-pub(crate) fn plan(plan: &Plan, origins: &dyn Fn(&str) -> String) -> String {
-    let mut text = String::new();
-    for (name, value) in record::resolved(plan) {
-        if name == "param" {
-            for (key, value) in value.as_object().into_iter().flatten() {
-                let given = plan.options.param.iter().any(|pair| pair.key == *key);
-                let origin = if given { origins("param") } else { "kernel's default".to_owned() };
-                let _ = writeln!(text, "{:<40} # {origin}", format!("param.{key} = {value}"));
-            }
-        } else {
-            let mut origin = origins(&name);
-            if name == "procs" && plan.options.procs == Some(crate::Procs::Auto) {
-                let _ = write!(origin, ": {}", plan.placement.because);
-            }
-            let _ = writeln!(text, "{:<40} # {origin}", format!("{name} = {value}"));
-        }
-    }
-    let partition = &plan.job.partition;
-    let _ = writeln!(
-        text,
-        "\n# {} indices in {} chunks",
-        grouped(plan.size()),
-        partition.count().map_or("a number to be found of".to_owned(), grouped)
-    );
-    let _ = writeln!(
-        text,
-        "# {} of results, {}{} of bookkeeping",
-        crate::host::limits::bytes(plan.result_bytes()),
-        match plan.operand_bytes() {
-            None | Some(0) => String::new(),
-            Some(bytes) => format!("{} of operands, ", crate::host::limits::bytes(bytes)),
-        },
-        crate::host::limits::bytes(plan.layout(0).map_or(0, |layout| layout.bookkeeping() as u64)),
-    );
-    for (rank, pin) in plan.placement.pins.iter().enumerate() {
-        let on = pin.map_or("unpinned".to_owned(), |cpu| format!("cpu {cpu}"));
-        let _ = writeln!(text, "# rank {rank}: {on}");
-    }
-    text
-}
-
 /// Says what `auto` chose, and by what.
 fn chosen(world: &World) -> String {
     let plan = &world.plan;
@@ -436,120 +389,6 @@ fn chosen(world: &World) -> String {
         time(seen.ns_per_index() * 1e-9),
         seen.share_of_claims(choice.chunk) * 100.0,
     )
-}
-
-/// Makes the table of kernels.
-pub(crate) fn kernels(catalog: &Catalog) -> String {
-    let mut text = format!(
-        "{:<12} {:>11} {:>11}  {:<28} {}\n",
-        "kernel", "bytes/index", "flops/index", "dtypes", "about"
-    );
-    for kernel in catalog.iter() {
-        let cost = default_cost(kernel);
-        let types: Vec<&str> = kernel.dtypes().iter().map(|dtype| dtype.name()).collect();
-        let _ = writeln!(
-            text,
-            "{:<12} {:>11} {:>11}  {:<28} {}",
-            kernel.name(),
-            rounded(cost.bytes),
-            rounded(cost.flops),
-            types.join(" "),
-            kernel.about()
-        );
-    }
-    text
-}
-
-/// Describes one kernel.
-pub(crate) fn kernel(kernel: &dyn Kernel) -> String {
-    let cost = default_cost(kernel);
-    let types: Vec<&str> = kernel.dtypes().iter().map(|dtype| dtype.name()).collect();
-    let mut text = format!("{}: {}\n", kernel.name(), kernel.about());
-    let _ = writeln!(text, "  dtypes   {}", types.join(" "));
-    let _ = writeln!(
-        text,
-        "  cost     {} bytes and {} flops an index, about {} ns (with the defaults)",
-        rounded(cost.bytes),
-        rounded(cost.flops),
-        rounded(cost.ns)
-    );
-    let _ = match kernel.reads() {
-        Reads::Input => writeln!(text, "  input    {} (default)", kernel.input()),
-        Reads::Index => writeln!(text, "  input    none; the indices are {}", kernel.input()),
-        Reads::Operands(count) => writeln!(
-            text,
-            "  input    none, but {count} in memory of its own; the indices are {}",
-            kernel.input()
-        ),
-    };
-    let params = Params::resolve(kernel.name(), kernel.params(), &[]).unwrap_or_default();
-    if let Some(Picture { width, height, .. }) = kernel.picture(&params) {
-        let _ = writeln!(text, "  picture  {width} x {height} pixels; --output FILE.png draws it");
-    }
-    let check = match kernel.repeatable() {
-        crate::kernel::Repeatable::Yes => {
-            "--verify sample|full compares bits with a serial run".to_owned()
-        }
-        crate::kernel::Repeatable::No(why) => format!("none: {why}"),
-    };
-    let _ = writeln!(text, "  check    {check}");
-    for &dtype in kernel.dtypes() {
-        if let Some(domain) = kernel.domain(dtype) {
-            let what = match domain.beyond {
-                crate::kernel::Beyond::Overflow => "exact",
-                crate::kernel::Beyond::Undefined => "defined",
-            };
-            let _ = writeln!(
-                text,
-                "  {what:<8} {dtype}: inputs {} to {}",
-                domain.least, domain.greatest
-            );
-        }
-    }
-    for param in kernel.params() {
-        let kind = match param.kind {
-            ParamKind::Duration => "time".to_owned(),
-            ParamKind::Fraction => "0 to 1".to_owned(),
-            ParamKind::Whole { least, greatest } => format!("{least} to {greatest}"),
-            ParamKind::Number => "number".to_owned(),
-            ParamKind::Positive => "number above 0".to_owned(),
-            ParamKind::Choice(words) => words.join("|"),
-        };
-        let _ = writeln!(
-            text,
-            "  --param {}=VALUE   {} ({kind}; default {})",
-            param.name, param.about, param.default
-        );
-    }
-    text
-}
-
-/// Returns the options that decide what a kernel computes on.
-fn size_options(kernel: &dyn Kernel, params: &Params) -> &'static str {
-    if kernel.picture(params).is_some() {
-        "--param"
-    } else if kernel.reads() == Reads::Input {
-        "--input or --size"
-    } else {
-        "--size"
-    }
-}
-
-fn default_cost(kernel: &dyn Kernel) -> crate::Cost {
-    let params = Params::resolve(kernel.name(), kernel.params(), &[]).unwrap_or_default();
-    let types = kernel.dtypes();
-    let dtype = if types.contains(&DType::I64) { DType::I64 } else { types[0] };
-    kernel.cost(&Setting {
-        params: &params,
-        dtype,
-        size: 1_000_000,
-        overflow: Overflow::Error,
-        seed: 1,
-    })
-}
-
-fn rounded(value: f64) -> String {
-    if value < 10.0 && value.fract() != 0.0 { format!("{value:.1}") } else { format!("{value:.0}") }
 }
 
 /// Writes seconds with a fitting unit and three digits.

@@ -3,22 +3,26 @@
 //! Options are what was typed; a plan is what runs. Building one may look at the machine and open the
 //! input, but starts nothing and writes nothing.
 
+mod checks;
+
 use std::num::NonZeroU64;
 
+pub(crate) use self::checks::outside;
+use self::checks::{
+    check, check_faults, check_in_place, check_input, check_one_pass, check_output, check_passes,
+    check_trace, supported,
+};
 use crate::calibration::Calibration;
 use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
 use crate::host::huge::{self, Advice, Holder};
-use crate::inject::Injection;
-use crate::job::{Accounts, Bounds, InputAt, Job, Mode, Recording, ResultAt, WordsAt};
-use crate::kernel::{
-    Beyond, Catalog, Cost, Domain, Kernel, Params, Picture, Reads, Repeatable, Setting,
-};
+use crate::job::{Accounts, InputAt, Job, Mode, Recording, ResultAt, WordsAt};
+use crate::kernel::{Catalog, Cost, Kernel, Params, Picture, Reads, Repeatable, Setting};
 use crate::left::Left;
 use crate::options::{Bind, Huge, Map, OnDeath, Procs, RunOptions, Verify, Wait};
 use crate::placement::{Crowding, Placement, ThisMachine};
 use crate::schedule::{Partition, Schedule, ScheduleKind, settle};
-use crate::shm::{Backing, Dims, EPOCHS, Layout};
+use crate::shm::{Backing, Dims, Layout};
 
 /// A run, ready to be started.
 pub(crate) struct Plan {
@@ -282,62 +286,6 @@ fn input(
     Ok(input)
 }
 
-/// Refuses an input that the kernel would not read, and a size that is not its picture's.
-fn check_input(kernel: &dyn Kernel, input: &Input, picture: Option<Picture>) -> Result<(), Error> {
-    let name = kernel.name();
-    let counted = matches!(input.source, Source::Index { first: 0 });
-    if !counted && (kernel.reads() != Reads::Input || picture.is_some()) {
-        let what = format!("kernel `{name}` reads no input, and `{}` would be one", input.name);
-        let hint = match picture {
-            Some(_) => "leave it out; the parameters say how large the picture is",
-            None => "--size N, or range:0:N, says how many indices there are",
-        };
-        return Err(Error::rejected(Explained::new(what).hint(hint)));
-    }
-    match picture {
-        Some(picture) if picture.pixels() != input.shape.elements() => {
-            let Picture { width, height, .. } = picture;
-            Err(Error::rejected(
-                Explained::new(format!(
-                    "kernel `{name}` makes a picture of {width} x {height} = {} pixels, and the size \
-                     asked for is {}",
-                    picture.pixels(),
-                    input.shape.elements()
-                ))
-                .hint("leave --size and --input out; the parameters say how large the picture is"),
-            ))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Refuses to draw what is not a picture.
-fn check_output(
-    kernel: &dyn Kernel,
-    output: Option<&OutputSpec>,
-    picture: Option<Picture>,
-) -> Result<(), Error> {
-    match (output, picture) {
-        (Some(output @ OutputSpec::Png(_)), None) => Err(Error::rejected(
-            Explained::new(format!(
-                "output `{output}` is to be a picture, and kernel `{}` makes none",
-                kernel.name()
-            ))
-            .hint("a file that ends in .npy, .bin, .csv or .txt"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses to overwrite an input that is not read.
-fn check_in_place(kernel: &dyn Kernel, options: &RunOptions) -> Result<(), Error> {
-    if options.in_place != Some(true) || kernel.reads() == Reads::Input {
-        return Ok(());
-    }
-    let what = format!("kernel `{}` reads no input, so there is none to overwrite", kernel.name());
-    Err(Error::rejected(Explained::new(what).hint("leave --in-place out")))
-}
-
 fn default_schedule() -> Schedule {
     Schedule::new(ScheduleKind::Auto, None)
 }
@@ -383,43 +331,6 @@ fn partition(options: &RunOptions, n: u64, procs: u32, cost: Cost, dtype: DType)
     settle(schedule, n, procs, cost.ns, dtype.size())
 }
 
-/// Refuses a trace of part of a run, and one that would be the output.
-fn check_trace(options: &RunOptions) -> Result<(), Error> {
-    let Some(trace) = &options.trace else { return Ok(()) };
-    if options.checkpoint.is_some() {
-        let what =
-            "--trace records whole passes, and a run with --checkpoint may be what is left of one";
-        return Err(Error::rejected(Explained::new(what).hint("leave one of them out")));
-    }
-    if trace.0.as_os_str() == "-" {
-        return Err(Error::rejected(
-            Explained::new("a trace goes to a file, and `-` is none").hint("--trace t.json"),
-        ));
-    }
-    let output = options.output.as_ref().and_then(OutputSpec::path);
-    if output == Some(trace.0.as_path()) {
-        let what = format!("`{trace}` is to be both the output and the trace");
-        return Err(Error::rejected(Explained::new(what).hint("give them two names")));
-    }
-    Ok(())
-}
-
-/// Refuses a checkpoint of a measurement: what is resumed is not timed from its beginning.
-fn check_one_pass(options: &RunOptions) -> Result<(), Error> {
-    let repeats = options.repeats.map_or(1, std::num::NonZeroU32::get);
-    let warmup = options.warmup.unwrap_or(0);
-    if options.checkpoint.is_none() || (repeats == 1 && warmup == 0) {
-        return Ok(());
-    }
-    Err(Error::rejected(
-        Explained::new(format!(
-            "--checkpoint is for one pass, and this run has {} (--repeats {repeats}, --warmup {warmup})",
-            u64::from(repeats) + u64::from(warmup)
-        ))
-        .hint("leave --checkpoint out: a run that was resumed has no time to compare"),
-    ))
-}
-
 fn preferred_type(kernel: &dyn Kernel) -> DType {
     let types = kernel.dtypes();
     if types.contains(&DType::I64) {
@@ -427,65 +338,6 @@ fn preferred_type(kernel: &dyn Kernel) -> DType {
     } else {
         types.first().copied().unwrap_or(DType::I64)
     }
-}
-
-fn supported(kernel: &dyn Kernel, dtype: DType) -> Result<(), Error> {
-    if kernel.dtypes().contains(&dtype) {
-        return Ok(());
-    }
-    let names: Vec<&str> = kernel.dtypes().iter().map(|dtype| dtype.name()).collect();
-    Err(Error::rejected(
-        Explained::new(format!("kernel `{}` does not work on {dtype}", kernel.name()))
-            .hint(format!("it works on {}", names.join(", "))),
-    ))
-}
-
-/// Refuses indices the kernel cannot take, and says what the ranks must check of an array.
-fn check(kernel: &dyn Kernel, input: &Input, overflow: Overflow) -> Result<Option<Bounds>, Error> {
-    let Some(domain) = kernel.domain(input.dtype) else { return Ok(None) };
-    if domain.beyond == Beyond::Overflow && overflow != Overflow::Error {
-        return Ok(None);
-    }
-    let clamp = |value: i128| value.clamp(i64::MIN.into(), u64::MAX.into());
-    let bounds = Bounds {
-        least: i64::try_from(clamp(domain.least)).unwrap_or(i64::MAX),
-        greatest: u64::try_from(clamp(domain.greatest)).unwrap_or(0),
-    };
-    let Source::Index { first } = input.source else { return Ok(Some(bounds)) };
-    let n = i128::from(input.shape.elements());
-    // The values ascend, so the first one outside is the first of all or the first too large.
-    let offset = if n == 0 || (bounds.contains(first) && bounds.contains(first + n - 1)) {
-        return Ok(None);
-    } else if bounds.contains(first) {
-        domain.greatest + 1 - first
-    } else {
-        0
-    };
-    let index = u64::try_from(offset).unwrap_or(0);
-    Err(outside(kernel, input.dtype, index, &(first + offset).to_string(), domain))
-}
-
-/// Says that the input at `index` is not one the kernel can take.
-pub(crate) fn outside(
-    kernel: &dyn Kernel,
-    dtype: DType,
-    index: u64,
-    value: &str,
-    domain: Domain,
-) -> Error {
-    let name = kernel.name();
-    let Domain { least, greatest, beyond } = domain;
-    Error::rejected(match beyond {
-        Beyond::Overflow => Explained::new(format!(
-            "kernel `{name}` overflows {dtype} at index {index}: input {value}, exact from {least} to {greatest}"
-        ))
-        .hint(format!(
-            "the largest exact input is {greatest}; --overflow wrap or saturate, or input of a wider type"
-        )),
-        Beyond::Undefined => Explained::new(format!(
-            "kernel `{name}` is not defined at index {index}: input {value}, defined from {least} to {greatest}"
-        )),
-    })
 }
 
 fn input_at(input: &Input) -> Result<InputAt, Error> {
@@ -507,34 +359,6 @@ fn result_at(output: Option<&OutputSpec>, dtype: DType, shape: &Shape) -> Result
         Some(OutputSpec::Bin(_)) => ResultAt::File { offset: 0 },
         Some(OutputSpec::Csv(_) | OutputSpec::Txt(_) | OutputSpec::Png(_) | OutputSpec::Stdout)
         | None => ResultAt::Segment,
-    }
-}
-
-/// Refuses more passes than the barrier can tell apart: at most three epochs each.
-fn check_passes(passes: u64) -> Result<(), Error> {
-    let most = EPOCHS / 3;
-    if passes < most {
-        return Ok(());
-    }
-    let what = format!("a run has fewer than {most} passes, warm-up included; these are {passes}");
-    Err(Error::rejected(Explained::new(what).hint("a smaller --repeats or --warmup")))
-}
-
-/// Refuses faults that cannot strike.
-fn check_faults(faults: &[Injection], procs: u32) -> Result<(), Error> {
-    if faults.len() > Injection::MOST {
-        return Err(Error::rejected(format!(
-            "{} faults are to be injected; a run has {} at most",
-            faults.len(),
-            Injection::MOST
-        )));
-    }
-    match faults.iter().find(|fault| fault.rank.is_some_and(|rank| rank >= procs)) {
-        None => Ok(()),
-        Some(fault) => Err(Error::rejected(
-            Explained::new(format!("fault `{fault}` is for a rank that this run does not have"))
-                .hint(format!("ranks are 0 to {}", procs - 1)),
-        )),
     }
 }
 
