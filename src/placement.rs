@@ -122,6 +122,12 @@ impl Placement {
         Ok(Self { procs, because, pins, cpus, places, crowding, warnings })
     }
 
+    /// Returns the NUMA node of each rank; 0 for one that is not pinned.
+    pub(crate) fn nodes(&self) -> Vec<u32> {
+        let node = |cpu: u32| self.place(cpu).map(|place| place.node);
+        self.pins.iter().map(|pin| pin.and_then(node).unwrap_or(0)).collect()
+    }
+
     /// Returns where a CPU sits, for `--report-bindings`.
     pub(crate) fn place(&self, cpu: u32) -> Option<&Place> {
         self.places.iter().find(|place| place.cpu == cpu)

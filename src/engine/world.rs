@@ -61,6 +61,7 @@ impl World {
             &job,
             &plan.job.partition,
             &plan.placement.pins,
+            &plan.placement.nodes(),
             words,
         )?;
         if matches!(plan.job.input, InputAt::Segment) {

@@ -290,7 +290,7 @@ impl Words {
             results: cells(usize::try_from(n).unwrap()),
             saved: cells(2 * procs as usize),
         };
-        words.claims().begin(&partition);
+        words.claims().begin(&partition, &[]);
         words
     }
 

@@ -66,6 +66,7 @@ impl Segment {
         job: &[u8],
         partition: &Partition,
         pins: &[Option<u32>],
+        nodes: &[u32],
         words: Option<Window>,
     ) -> Result<Self, Error> {
         check_room(&layout, backing)?;
@@ -82,7 +83,7 @@ impl Segment {
         let control = segment.control();
         control.header().write(&layout.dims, layout.total);
         Lock::initialise(control.header()).map_err(|e| cannot_create(&layout, &e))?;
-        control.claims().begin(partition);
+        control.claims().begin(partition, nodes);
         for (rank, &cpu) in control.ranks().iter().zip(pins) {
             rank.prepare(cpu);
         }

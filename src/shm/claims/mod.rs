@@ -193,8 +193,9 @@ impl<'a> Claims<'a> {
         Self { tails, slots, ranges }
     }
 
-    /// Makes every chunk unclaimed. Before any rank exists.
-    pub(crate) fn begin(&self, partition: &Partition) {
+    /// Makes every chunk unclaimed, for ranks on these NUMA nodes. Before any rank exists.
+    pub(crate) fn begin(&self, partition: &Partition, nodes: &[u32]) {
+        self.ranges.place(nodes);
         self.ranges.choose(None, Seen::default());
         self.reset(partition);
     }

@@ -13,7 +13,7 @@
 //!                if range[victim].hi = what.lo and range[thief].hi != what.hi:  range[thief] = what
 //!                who = none
 //!             if range[me] is not empty now: claim from it
-//!          2. v = the rank with the most waiting; none has any: nothing is left for me
+//!          2. v = the rank with the most waiting, of my NUMA node, else of all; none: nothing is left for me
 //!          3. {lo, hi} = range[v];  m = hi - half of hi - lo, so lo < m
 //!             what = {m, hi};  who = {me, v}
 //!             exchange range[v]: {lo, hi} -> {lo, m};  it differs: again from {lo, hi} = range[v]
@@ -64,6 +64,8 @@ pub(crate) struct RangeSlot {
     pub(super) range: AtomicU64,
     /// {chunk: 32, block: 30, state: 2}; by the owner, for chunks computed in place.
     pub(super) undo: AtomicU64,
+    /// The NUMA node of this rank's CPU; written before any rank exists.
+    pub(super) node: AtomicU64,
 }
 
 /// What passes from one rank to another, and what `auto` has decided. Written under the lock.
@@ -239,18 +241,28 @@ impl<'a> Ranges<'a> {
         None
     }
 
-    /// Returns the rank with the most chunks waiting; of those alike the next one in the ring.
+    /// Says on which node each rank's memory is. Before any rank exists.
+    pub(super) fn place(&self, nodes: &[u32]) {
+        for (slot, &node) in self.slots.iter().zip(nodes) {
+            slot.node.store(node.into(), Relaxed); // Published by [magic].
+        }
+    }
+
+    /// Returns the rank with the most chunks waiting, of those on the thief's NUMA node if any of them has
+    /// one, for its memory is near; of those alike the next one in the ring.
     fn richest(&self, thief: usize) -> Option<usize> {
         let count = self.slots.len();
+        let node = |rank: usize| self.slots[rank].node.load(Relaxed); // Published by [magic].
         let others = (1..count).map(|step| (thief + step) % count);
-        let mut best = (0, None);
+        let mut best = (false, 0, None);
         for rank in others {
             let waiting = self.range(rank).waiting();
-            if waiting > best.0 {
-                best = (waiting, Some(rank));
+            let near = waiting > 0 && node(rank) == node(thief);
+            if (near, waiting) > (best.0, best.1) {
+                best = (near, waiting, Some(rank));
             }
         }
-        best.1
+        best.2
     }
 
     /// Moves half of what waits with the victim to the thief; false if nothing waits there any more.
@@ -348,7 +360,7 @@ impl<'a> Ranges<'a> {
 #[cfg(test)]
 impl RangeSlot {
     pub(crate) fn new() -> Self {
-        Self { range: AtomicU64::new(0), undo: AtomicU64::new(0) }
+        Self { range: AtomicU64::new(0), undo: AtomicU64::new(0), node: AtomicU64::new(0) }
     }
 }
 

@@ -143,3 +143,18 @@ fn any_words_at_all_are_read_without_a_panic_and_never_pass_for_done() {
         }
     }
 }
+
+#[test]
+fn a_thief_takes_from_its_own_numa_node_first() {
+    let partition = partition("steal,1", 16, 4);
+    let words = words(&partition, 4);
+    let claims = words.claims(&partition);
+    claims.ranges.place(&[0, 1, 0, 1]);
+    for (slot, range) in words.ranges.iter().zip([(4, 4), (4, 8), (9, 12), (12, 16)]) {
+        slot.range.store(word(range.0, range.1), Relaxed);
+    }
+    // Rank 2 has less than 1 and 3, and is near; what waits there goes first.
+    assert_eq!(claims.ranges.richest(0), Some(2));
+    words.ranges[2].range.store(word(11, 12), Relaxed);
+    assert_eq!(claims.ranges.richest(0), Some(1));
+}
