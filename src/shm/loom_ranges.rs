@@ -57,7 +57,7 @@ fn read_what_does_not_remain(words: &Words) {
 #[test]
 fn loom_ranges_what_does_not_remain_may_be_read_when_a_thief_has_died() {
     for point in [Point::StealBegun, Point::StealTaken, Point::StealMoved] {
-        explore(2, move || {
+        explore(3, move || {
             let words = Arc::new(Words::new("steal,1", 4, 2, 2));
             let thief = {
                 let words = Arc::clone(&words);
@@ -133,7 +133,7 @@ fn loom_ranges_of_three_ranks_survive_the_death_of_a_thief() {
 
 #[test]
 fn loom_choice_is_made_once_and_every_chunk_is_computed_once() {
-    explore(2, || recovered(Mode::Apart, "auto", 32, 2, &[]));
+    explore(3, || recovered(Mode::Apart, "auto", 32, 2, &[]));
 }
 
 /// One rank chooses, and takes what it left to another.
@@ -164,9 +164,9 @@ fn loom_choice_survives_the_death_of_whoever_makes_it() {
         &[Point::LockLease],
         &[Point::RunMid],
     ] {
-        explore(2, move || recovered(Mode::Apart, "auto", 32, 2, deaths));
+        explore(3, move || recovered(Mode::Apart, "auto", 32, 2, deaths));
     }
-    explore(2, move || recovered(Mode::InPlace, "auto", 32, 2, &[Point::RunMid]));
+    explore(3, move || recovered(Mode::InPlace, "auto", 32, 2, &[Point::RunMid]));
     let twice: &[Point] = &[Point::ChoiceLaidOut, Point::ChoiceLaidOut];
-    explore(2, move || recovered(Mode::Apart, "auto", 32, 2, twice));
+    explore(3, move || recovered(Mode::Apart, "auto", 32, 2, twice));
 }
