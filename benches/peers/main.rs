@@ -99,7 +99,7 @@ fn main() -> ExitCode {
         Bench { tools, effort: options.effort, report: String::new(), raw: String::new() };
     let head = shared::machine("Peers", "peers") + &bench.tools.described();
     bench.say(&head);
-    bench.say(options.effort.described());
+    bench.say(&options.effort.described());
     for (_, run) in sections::ALL.iter().filter(|(name, _)| options.includes(name)) {
         run(&mut bench);
     }

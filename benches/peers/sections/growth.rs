@@ -19,7 +19,7 @@ pub(crate) fn run(bench: &mut Bench) {
         "Time of the whole process, milliseconds, squares of i64 indices, more ranks than CPUs allowed; medians of rounds over the whole table. A jump, in bold: ten times the indices, or twice the ranks, cost more than 1.3 times as many times as much.",
     );
     let (decades, rounds) = match bench.effort {
-        Effort::Full => (3..=9, 5),
+        Effort::Full { .. } => (3..=9, 5),
         Effort::Quick => (3..=6, 2),
     };
     let sizes: Vec<u64> = decades.map(|decade| 10_u64.pow(decade)).collect();
