@@ -68,7 +68,8 @@ fn check(sandbox: &Sandbox, kind: Type, schedule: &str, procs: usize, turn: usiz
     );
     if in_place {
         // Without recovery nothing is saved, which is another way to the same bits.
-        arguments += if turn.is_multiple_of(3) { " --in-place --on-death fail" } else { " --in-place" };
+        arguments +=
+            if turn.is_multiple_of(3) { " --in-place --on-death fail" } else { " --in-place" };
     }
     let what = format!("{arguments} ({kind:?})");
     let done = sandbox.spmd(&arguments).input(stdin).run().ok();
