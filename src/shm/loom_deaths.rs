@@ -21,7 +21,7 @@ use std::sync::atomic::AtomicBool;
 use super::barrier::Barrier;
 use super::claims::{Lease, Progress};
 use super::exceptions::{Care, Exceptions};
-use super::header::{Crash, Fault, RankSlot};
+use super::header::{Abort, Crash, Fault, Header, RankSlot};
 use super::loom_tests::{Cell, PATIENCES, Words, cells, explore};
 use super::point::{Point, Probe};
 use super::sync::Relaxed;
@@ -386,5 +386,28 @@ fn loom_header_last_words_are_whole_once_they_are_seen() {
         assert_eq!((slot.crash(), slot.reported(), slot.single()), (Some(LAST), said(), Some(7)));
         slot.renew();
         assert_eq!((slot.crash(), slot.reported(), slot.single()), (None, None, None));
+    });
+}
+
+#[test]
+fn loom_header_a_report_is_whole_once_it_is_seen() {
+    explore(3, || {
+        let header = Arc::new(Header::new());
+        let slot = Arc::new(RankSlot::new());
+        let said = || Some((Fault::Kernel, Some(7), "overflows at 7".to_owned()));
+        let rank = {
+            let header = Arc::clone(&header);
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || {
+                slot.report(Fault::Kernel, Some(7), "overflows at 7");
+                header.abort(Abort::Rank);
+            })
+        };
+        let aborted = header.aborted();
+        let reported = slot.reported();
+        assert!(reported.is_none() || reported == said());
+        assert!(!aborted || reported == said(), "the reason comes before the abort");
+        rank.join().unwrap();
+        assert!(header.aborted());
     });
 }

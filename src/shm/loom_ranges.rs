@@ -36,21 +36,12 @@ fn loom_ranges_what_does_not_remain_may_be_read_while_more_than_one_passes() {
         };
         let watcher = {
             let words = Arc::clone(&words);
-            thread::spawn(move || read_what_does_not_remain(&words))
+            thread::spawn(move || words.read_what_does_not_remain())
         };
         let done = thief.join().unwrap();
         assert_eq!(done, [0..1, 1..2, 2..3, 5..6, 4..5], "3 is in the hand of the other");
         watcher.join().unwrap();
     });
-}
-
-fn read_what_does_not_remain(words: &Words) {
-    let remaining = words.claims().remaining(&words.partition).unwrap();
-    for (index, result) in (0..).zip(&words.results) {
-        if !remaining.iter().any(|range| range.contains(&index)) {
-            result.read();
-        }
-    }
 }
 
 /// Whoever looks while a thief is dead, and while another ends what it began.
@@ -68,7 +59,7 @@ fn loom_ranges_what_does_not_remain_may_be_read_when_a_thief_has_died() {
             };
             let watcher = {
                 let words = Arc::clone(&words);
-                thread::spawn(move || read_what_does_not_remain(&words))
+                thread::spawn(move || words.read_what_does_not_remain())
             };
             assert_eq!(thief.join().unwrap(), [3..4]);
             watcher.join().unwrap();
@@ -147,7 +138,7 @@ fn loom_choice_what_does_not_remain_may_be_read() {
         };
         let watcher = {
             let words = Arc::clone(&words);
-            thread::spawn(move || read_what_does_not_remain(&words))
+            thread::spawn(move || words.read_what_does_not_remain())
         };
         assert_eq!(rank.join().unwrap(), [0..1, 1..2, 2..12, 22..32]);
         watcher.join().unwrap();

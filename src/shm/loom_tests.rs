@@ -20,7 +20,7 @@ use std::num::NonZeroU64;
 use super::barrier::{Aborted, Arrival, Barrier, Patience};
 use super::claims::{Claimer, Claims, Handover, Incomplete, Lease, LeaseSlot};
 use super::claims::{Progress, RangeSlot, Ranges, Tail};
-use super::header::{Abort, AttachError, Fault, Header, RankSlot};
+use super::header::{AttachError, Header};
 use super::layout::Dims;
 use super::point::Probe;
 use crate::schedule::{Choice, Partition, Schedule, Scope, Seen, Source};
@@ -306,8 +306,15 @@ impl Words {
         self.claims().claim(&self.partition, Claimer::of(rank), decide, probe)
     }
 
+    /// Asks what remains, and reads the results of all else.
+    pub(super) fn read_what_does_not_remain(&self) {
+        let remaining = self.claims().remaining(&self.partition).unwrap();
+        let done = |index: &u64| !remaining.iter().any(|range| range.contains(index));
+        (0..).zip(&self.results).filter(|(at, _)| done(at)).for_each(|(_, result)| result.read());
+    }
+
     /// Computes chunks in place until none is left; returns the indices.
-    pub(super) fn drain(&self, rank: u32) -> Vec<u64> {
+    fn drain(&self, rank: u32) -> Vec<u64> {
         let mut done = Vec::new();
         loop {
             let claimed = self.claims().own(&self.partition, rank).or_else(|| {
@@ -368,14 +375,7 @@ pub(super) fn watched_while_drained(schedule: &'static str, n: u64) {
     let (words, ranks) = draining(schedule, n);
     let watcher = {
         let words = Arc::clone(&words);
-        thread::spawn(move || {
-            let remaining = words.claims().remaining(&words.partition).unwrap();
-            for (index, result) in (0..).zip(&words.results) {
-                if !remaining.iter().any(|range| range.contains(&index)) {
-                    result.read();
-                }
-            }
-        })
+        thread::spawn(move || words.read_what_does_not_remain())
     };
     ranks.into_iter().for_each(|rank| drop(rank.join().unwrap()));
     watcher.join().unwrap();
@@ -479,28 +479,5 @@ fn loom_header_attach_races_publication() {
         header.publish();
         reader.join().unwrap();
         assert_eq!(header.read(4096), Ok(DIMS));
-    });
-}
-
-#[test]
-fn loom_header_a_report_is_whole_once_it_is_seen() {
-    explore(3, || {
-        let header = Arc::new(Header::new());
-        let slot = Arc::new(RankSlot::new());
-        let said = || Some((Fault::Kernel, Some(7), "overflows at 7".to_owned()));
-        let rank = {
-            let header = Arc::clone(&header);
-            let slot = Arc::clone(&slot);
-            thread::spawn(move || {
-                slot.report(Fault::Kernel, Some(7), "overflows at 7");
-                header.abort(Abort::Rank);
-            })
-        };
-        let aborted = header.aborted();
-        let reported = slot.reported();
-        assert!(reported.is_none() || reported == said());
-        assert!(!aborted || reported == said(), "the reason comes before the abort");
-        rank.join().unwrap();
-        assert!(header.aborted());
     });
 }
