@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::sandbox::{Sandbox, kill, members};
 use crate::strikes::{
-    IN_CHUNK, Mode, POINTS, Run, SIZE, TURNS, all, is_reached, is_told, run_at, with_input,
+    IN_CHUNK, LEASES, Mode, POINTS, Run, SIZE, TURNS, all, is_reached, is_told, run_at, with_input,
 };
 
 /// A run for each point and each of its turns.
@@ -164,7 +164,17 @@ fn survives_two_deaths_at_every_pair_of_points() {
         (Mode::FileInPlace, 3, "steal,100", 2),
     ];
     let runs = pairs.enumerate().map(|(turn, (first, second))| {
-        let (mode, procs, schedule, repeats) = worlds[(turn + turn / POINTS.len()) % worlds.len()];
+        // Where a rank can come to both: ranges have no leases, and leases are not stolen.
+        let steals = |point: &&str| point.starts_with("steal.");
+        let leased = |point: &&str| LEASES.contains(point);
+        let turn_of_worlds = turn + turn / POINTS.len();
+        let (mode, procs, schedule, repeats) = if steals(first) || steals(second) {
+            worlds[5 + turn_of_worlds % 2]
+        } else if leased(first) || leased(second) {
+            worlds[turn_of_worlds % 5]
+        } else {
+            worlds[turn_of_worlds % worlds.len()]
+        };
         // At once, or a moment later.
         let nth = (turn / POINTS.len() + 1) % 2;
         let faults = vec![format!("kill:point={first}"), format!("kill:point={second},nth={nth}")];

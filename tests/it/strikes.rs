@@ -60,6 +60,10 @@ pub(crate) const IN_CHUNK: [&str; 10] = [
     "commit.before",
 ];
 
+/// The points that only ranks come to whose chunks have leases.
+pub(crate) const LEASES: [&str; 5] =
+    ["lock.repaired", "lock.tail", "lock.lease", "adopt.before", "adopt.after"];
+
 /// Ten blocks at 8 KiB each, and chunks of several blocks and of less than one.
 pub(crate) const SIZE: usize = 20_000;
 const SCHEDULES: [&str; 6] =
@@ -247,10 +251,9 @@ pub(crate) fn run_at(action: &str, point: &str, turn: usize) -> Run {
     let mut faults: Vec<String> = first.map(str::to_owned).into_iter().collect();
     faults.push(format!("{action}:point={point}"));
     let steals = point.starts_with("steal.");
-    let leases = ["lock.repaired", "lock.tail", "lock.lease", "adopt.before", "adopt.after"];
     let schedule = match SCHEDULES[turn / 16 % SCHEDULES.len()] {
         _ if steals => "steal,700",
-        "steal,700" if leases.contains(&point) => "dynamic,700", // Its chunks have no leases.
+        "steal,700" if LEASES.contains(&point) => "dynamic,700", // Its chunks have no leases.
         schedule => schedule,
     };
     Run {
