@@ -173,11 +173,6 @@ pub(crate) const INPUT_FD: i32 = 4;
 pub(crate) const RESULT_FD: i32 = 5;
 
 impl Job {
-    /// Says whether ranks take turns on too few CPUs, and give theirs away while they wait.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.spins == 0 && self.yields > 0
-    }
-
     pub(crate) fn patience(&self) -> Patience {
         Patience { spins: self.spins, yields: self.yields }
     }

@@ -107,19 +107,6 @@ pub(crate) struct Patience {
     pub(crate) yields: u32,
 }
 
-/// What a rank that waits knows of where the others run. Only how long it waits depends on it.
-pub(crate) trait Company {
-    /// Says whether this rank, if it has not arrived, may need the CPU of the one that waits.
-    fn may_need_this_cpu(&self, rank: u32) -> bool;
-}
-
-/// Nothing is known: everybody may.
-impl Company for () {
-    fn may_need_this_cpu(&self, _: u32) -> bool {
-        true
-    }
-}
-
 impl Barrier {
     #[cfg(test)]
     pub(crate) fn new() -> Self {
@@ -139,18 +126,6 @@ impl Barrier {
         patience: Patience,
         probe: &impl Probe,
     ) -> Result<Arrival, Aborted> {
-        self.wait_among(rank, procs, patience, &(), probe)
-    }
-
-    /// The same, for a rank that knows where the others run.
-    pub(crate) fn wait_among(
-        &self,
-        rank: u32,
-        procs: u32,
-        patience: Patience,
-        company: &impl Company,
-        probe: &impl Probe,
-    ) -> Result<Arrival, Aborted> {
         // Acquire, pairs with Release in `abort` [open]. For the epoch Relaxed would do: it cannot
         // move before this rank arrives.
         let seen = self.word.word().load(Acquire);
@@ -163,8 +138,7 @@ impl Barrier {
             probe.at(Point::BarrierTaken);
             self.open(procs, probe)
         } else {
-            let of_use = || self.is_a_turn_of_use(procs, company);
-            self.await_change(seen, patience, of_use, probe)
+            self.await_change(seen, patience, probe)
         }
     }
 
@@ -323,12 +297,9 @@ impl Barrier {
         &self,
         seen: u32,
         patience: Patience,
-        of_use: impl Fn() -> bool,
         probe: &impl Probe,
     ) -> Result<Arrival, Aborted> {
-        /// Looks in a row without a turn: some ten microseconds. Where others run may be out of date.
-        const MOST: u32 = 300;
-        let (mut looks, mut idle) = (0_u32, 0_u32);
+        let mut looks = 0_u32;
         loop {
             // Acquire, pairs with Release in `open` and `abort` [open].
             let now = self.word.word().load(Acquire);
@@ -341,12 +312,6 @@ impl Barrier {
             if looks < patience.spins {
                 spin_loop();
             } else if looks - patience.spins < patience.yields {
-                if idle < MOST && !of_use() {
-                    idle += 1;
-                    spin_loop();
-                    continue;
-                }
-                idle = 0;
                 yield_now();
             } else {
                 probe.at(Point::BarrierSleep);
@@ -355,21 +320,6 @@ impl Barrier {
             }
             looks += 1;
         }
-    }
-
-    /// Says whether somebody who is missing may need the CPU this rank waits on.
-    fn is_a_turn_of_use(&self, procs: u32, company: &impl Company) -> bool {
-        (0..procs.div_ceil(GROUP)).any(|group| {
-            let here = self.arrived[group as usize].load(Relaxed); // A hint.
-            let mut missing = group_mask(group, procs) & !here;
-            while missing != 0 {
-                if company.may_need_this_cpu(group * GROUP + missing.trailing_zeros()) {
-                    return true;
-                }
-                missing &= missing - 1;
-            }
-            false
-        })
     }
 
     /// Sleeps until the word is no longer `seen`, or about a second.

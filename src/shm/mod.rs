@@ -43,7 +43,7 @@ mod sync;
 mod trail;
 mod words;
 
-pub(crate) use barrier::{Aborted, Company, EPOCHS, Patience};
+pub(crate) use barrier::{Aborted, EPOCHS, Patience};
 pub(crate) use claims::{Claimer, Incomplete, Lease, Progress};
 pub(crate) use control::{Attached, Control};
 pub(crate) use counter::{Claimed, Counter};

@@ -16,7 +16,6 @@
 mod calibrate;
 mod chunk;
 mod crash;
-mod crowd;
 mod inject;
 mod pace;
 mod rank;

@@ -4,7 +4,6 @@ use std::io;
 
 use super::calibrate::{Seat, calibrate};
 use super::chunk::Executor;
-use super::crowd;
 use super::inject::Injector;
 use super::pace::Pace;
 use super::windows::{self, Windows};
@@ -377,7 +376,8 @@ impl<'a> Rank<'a> {
     fn barrier(&self, work: &Work<'_>) -> Result<(), Stop> {
         self.slot.set_stage(Stage::Barrier);
         work.injector.at(Point::BarrierBefore);
-        crowd::meet(&self.control, work.job, self.number, work.injector)?;
+        let procs = self.control.layout().dims.procs;
+        self.control.barrier().wait(self.number, procs, work.job.patience(), work.injector)?;
         work.injector.at(Point::BarrierExit);
         Ok(())
     }

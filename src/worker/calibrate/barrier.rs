@@ -1,7 +1,7 @@
 //! One barrier after another, with nothing between them.
 
 use super::{Bench, Seat, Work};
-use crate::worker::{Stop, crowd};
+use crate::worker::Stop;
 
 /// The barrier, as passes end with it.
 pub(super) struct Barriers<'a> {
@@ -10,9 +10,10 @@ pub(super) struct Barriers<'a> {
 
 impl Bench for Barriers<'_> {
     fn work(&mut self, _: u64, operations: u64) -> Result<Work, Stop> {
-        let Seat { number, control, job, injector, .. } = self.seat;
+        let Seat { number, control, job, injector, .. } = *self.seat;
+        let (barrier, procs, patience) = (control.barrier(), self.seat.procs(), job.patience());
         for _ in 0..operations {
-            crowd::meet(control, job, *number, injector)?;
+            barrier.wait(number, procs, patience, injector)?;
         }
         Ok(Work { done: operations, ..Work::default() })
     }

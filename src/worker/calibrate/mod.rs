@@ -17,7 +17,6 @@ use std::io;
 use self::bandwidth::Bandwidth;
 use self::barrier::Barriers;
 use self::pull::Pull;
-use super::crowd;
 use super::inject::Injector;
 use super::{Stop, internal, machine};
 use crate::arrays;
@@ -118,7 +117,9 @@ impl Seat<'_> {
     /// Waits for all ranks.
     fn meet(&self) -> Result<(), Stop> {
         self.slot.set_stage(Stage::Barrier);
-        Ok(crowd::meet(&self.control, self.job, self.number, self.injector)?)
+        let patience = self.job.patience();
+        self.control.barrier().wait(self.number, self.procs(), patience, self.injector)?;
+        Ok(())
     }
 }
 
