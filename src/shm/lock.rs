@@ -92,6 +92,8 @@ impl<'a> Lock<'a> {
     #[expect(unsafe_code, reason = "pthread_mutex_consistent")]
     pub(crate) fn acquire(&self) -> Result<Held<'_>, LockFault> {
         let mutex = &*self.mutex;
+        #[cfg(target_env = "gnu")]
+        linger(mutex);
         match mutex.try_lock(Timeout::Val(LOOK_AGAIN)) {
             Ok(guard) => {
                 std::mem::forget(guard); // Its Drop panics where ours reports.
@@ -148,6 +150,24 @@ impl Lock<'_> {
         }
         // Also where it had given the lock back: it may have died before it woke the next one.
         wake_one(word);
+    }
+}
+
+/// Waits a moment for a lock that is held: it is held for some ten nanoseconds, and to sleep and be woken
+/// takes a hundred times that.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the mutex is the C library's")]
+fn linger(mutex: &dyn LockImpl) {
+    /// One or two microseconds: a holder that has lost its CPU is not waited for like this.
+    const LOOKS: u32 = 100;
+    // SAFETY: the mutex begins with this word (see `word`), aligned to 128; all uses of it are atomic.
+    let word = unsafe { AtomicU32::from_ptr(mutex.as_raw().cast()) };
+    for _ in 0..LOOKS {
+        // Relaxed: a look; whether it is free the mutex decides.
+        if word.load(Relaxed) & word::OWNER == 0 {
+            break;
+        }
+        std::hint::spin_loop();
     }
 }
 
