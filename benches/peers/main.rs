@@ -101,10 +101,12 @@ fn main() -> ExitCode {
     bench.say(&head);
     bench.say(&options.effort.described());
     for (_, run) in sections::ALL.iter().filter(|(name, _)| options.includes(name)) {
+        let told = bench.report.len();
         run(&mut bench);
+        // At once: a sitting is long, and may be ended.
+        println!("{}", &bench.report[told..]);
+        shared::save(&arguments, &bench.report, &bench.raw);
     }
-    println!("{}", bench.report);
-    shared::save(&arguments, &bench.report, &bench.raw);
     ExitCode::SUCCESS
 }
 
