@@ -125,7 +125,7 @@ mod tests {
     fn leaves_the_counter_where_claims_are_dear() {
         let seen = Seen { items: 1_000, chunks: 100, busy: 1_000_000, claim: 100_000, map: 0 };
         let choice = Choice::of(seen, 1_000_000, 2, 8);
-        assert_eq!((choice.source, choice.chunk.get()), (Source::Ranges, 13));
+        assert_eq!((choice.source, choice.chunk.get()), (Source::Ranges, 50));
     }
 
     #[test]
