@@ -13,7 +13,7 @@ const ENDLESS: [&str; 4] = [
     "bench launch -n 2 --time 1h",
     "bench barrier -n 2 --time 1h",
     "bench pull -n 2 --time 1h",
-    "bench bandwidth -n 2 --size 1Mi --time 1h",
+    "bench bandwidth -n 2 --size 64Mi --time 1h",
 ];
 
 /// The figure, where it is a positive number.
