@@ -13,7 +13,7 @@
 //!
 //! `spmd` says what was run ([`About`]); viewers do not look at it.
 //!
-//! [`write`] and [`Trace::read`] are the two directions; both know no ranks and no segment.
+//! [`write()`] and [`Trace::read`] are the two directions; both know no ranks and no segment.
 
 mod read;
 mod write;
