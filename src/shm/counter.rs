@@ -3,9 +3,10 @@
 use std::io;
 
 use super::claims::{Claimer, Claims, Lease};
-use super::header::{Header, RankSlot};
+use super::header::Header;
 use super::lock::{Lock, LockFault};
 use super::point::Probe;
+use super::rank_slot::RankSlot;
 use super::sync::Relaxed;
 use crate::schedule::{Choice, Partition, Seen};
 

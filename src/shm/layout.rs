@@ -6,7 +6,8 @@
 use super::barrier::Barrier;
 use super::claims::{Handover, LeaseSlot, RangeSlot, Tail};
 use super::exceptions::Exceptions;
-use super::header::{Header, PassTime, RankSlot};
+use super::header::Header;
+use super::rank_slot::{PassTime, RankSlot};
 use super::trail::{StepWords, TrailHead};
 
 /// What decides a layout.

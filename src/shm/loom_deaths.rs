@@ -21,9 +21,10 @@ use std::sync::atomic::AtomicBool;
 use super::barrier::Barrier;
 use super::claims::{Lease, Progress};
 use super::exceptions::{Care, Exceptions};
-use super::header::{Abort, Crash, Fault, Header, RankSlot};
+use super::header::{Abort, Header};
 use super::loom_tests::{Cell, PATIENCES, Words, cells, explore};
 use super::point::{Point, Probe};
+use super::rank_slot::{Crash, Fault, RankSlot};
 use super::sync::Relaxed;
 use crate::schedule::Chunk;
 

@@ -18,7 +18,9 @@ mod chunk;
 mod crash;
 mod inject;
 mod pace;
+mod pages;
 mod rank;
+mod tally;
 mod windows;
 
 use std::io;

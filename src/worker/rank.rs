@@ -1,16 +1,15 @@
 //! The phases of a run, as one rank goes through them.
 
-use std::io;
-
 use super::calibrate::{Seat, calibrate};
 use super::chunk::Executor;
 use super::inject::Injector;
 use super::pace::Pace;
+use super::pages::Touched;
+use super::tally::{Tally, account};
 use super::windows::{self, Windows};
 use super::{Descriptors, End, Stop, internal, machine};
 use crate::arrays::{self, Arrays, InputFrom, OperandsFrom};
-use crate::host::huge::Advice;
-use crate::host::{affinity, clock, huge, map, procs};
+use crate::host::{affinity, clock, huge};
 use crate::job::{Accounts, InputAt, Job, Mode, ResultAt};
 use crate::kernel::{Catalog, Context, Kernel, Reads, Setting};
 use crate::phase::Phase;
@@ -27,52 +26,17 @@ pub(super) struct Rank<'a> {
     slot: &'a RankSlot,
 }
 
-/// One pass, from this rank's side: times in nanoseconds, and what was done.
-#[derive(Clone, Default)]
-struct Tally {
-    /// When this rank began it; `None` while it has not.
-    begin: Option<u64>,
-    items: u64,
-    chunks: u64,
-    busy: u64,
-    claim: u64,
-    map: u64,
-    wait: u64,
-}
-
-impl Tally {
-    /// Returns what was added since.
-    fn since(&self, before: &Self) -> Self {
-        Self {
-            begin: self.begin,
-            items: self.items - before.items,
-            chunks: self.chunks - before.chunks,
-            busy: self.busy - before.busy,
-            claim: self.claim - before.claim,
-            map: self.map - before.map,
-            wait: self.wait - before.wait,
-        }
-    }
-}
-
-/// Whether pages of a chunk were mapped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Touched {
-    Now,
-    Not,
-}
-
 /// What the phases of a run are done with.
-struct Work<'a> {
-    job: &'a Job,
+pub(super) struct Work<'a> {
+    pub(super) job: &'a Job,
     counter: Counter<'a>,
     injector: &'a Injector<'a>,
     /// This rank's share of what is left, in positions.
     slice: Chunk,
     /// What of the results this process has mapped already, in positions.
-    mapped: Chunk,
+    pub(super) mapped: Chunk,
     /// How many arrays are the kernel's own.
-    operands: u32,
+    pub(super) operands: u32,
     pace: Pace,
 }
 
@@ -124,7 +88,7 @@ impl<'a> Rank<'a> {
             }
         }
         if job.accounts == Accounts::Wanted {
-            self.account(job);
+            account(self.slot, job);
         }
         injector.at(Point::Exit);
         Ok(End::Done)
@@ -151,9 +115,9 @@ impl<'a> Rank<'a> {
         let (input, result) = windows.starts(job, attached);
         let operands = OperandsFrom::Memory(arrays::start(&attached.operands));
         #[expect(unsafe_code, reason = "typed access to the windows")]
-        // SAFETY: windows into files were mapped with n elements, those into the segment were compared
-        // with n, and with what the kernel reads, in `agree`; all stay mapped to the end of this function.
         let mut arrays =
+            // SAFETY: `agree` compared all windows into the segment with n and what the kernel reads;
+            // those into files were mapped with n elements; they live to the end of this function.
             unsafe { Arrays::new(job, reads, InputFrom::of(job, input), operands, result) };
         let counter = Counter::attach(
             self.control.header(),
@@ -196,7 +160,7 @@ impl<'a> Rank<'a> {
                 Phase::Serial => self.serial(kernel, &setting, &work, &mut tally)?,
                 Phase::Compute { pass } => {
                     self.pass(pass, &executor, &mut work, &mut arrays, &mut tally)?;
-                    self.record(&std::mem::take(&mut tally));
+                    std::mem::take(&mut tally).record(self.slot);
                 }
                 Phase::Over => return Ok(()),
             }
@@ -218,7 +182,7 @@ impl<'a> Rank<'a> {
                 trail.touch();
             }
             for piece in job.left.pieces(&slice) {
-                self.touch(work, arrays, &piece)?;
+                work.touch(arrays, &piece)?;
             }
             work.mapped = slice.clone();
             if let Some(bounds) = job.check {
@@ -335,7 +299,7 @@ impl<'a> Rank<'a> {
             let claimed_at = clock::now_ns();
             tally.claim += claimed_at - before;
             let mut ready = claimed_at;
-            if pass == 0 && self.touch_elsewhere(work, arrays, &chunk)? == Touched::Now {
+            if pass == 0 && work.touch_elsewhere(arrays, &chunk)? == Touched::Now {
                 ready = clock::now_ns();
                 tally.map += ready - claimed_at;
             }
@@ -353,7 +317,7 @@ impl<'a> Rank<'a> {
                 // The first chunk of a process finds caches, code and tables of pages cold.
                 None if looks => cold = Some(tally.clone()),
                 // Whoever decides for `auto` goes by it.
-                Some(cold) => self.record(&tally.since(cold)),
+                Some(cold) => tally.since(cold).record(self.slot),
                 None => {}
             }
             note(What::Chunk(chunk), [before, ready, done]);
@@ -423,73 +387,6 @@ impl<'a> Rank<'a> {
         }
     }
 
-    /// Maps the pages of a chunk outside what this process has touched, in one step.
-    ///
-    /// Another rank has made them, so there is room; but in this process each would cost a fault
-    /// of its own, which is several times the work on it.
-    fn touch_elsewhere(
-        &self,
-        work: &Work<'_>,
-        arrays: &Arrays<'_>,
-        chunk: &Chunk,
-    ) -> Result<Touched, Stop> {
-        const WORTH_A_CALL: u64 = 64 * 1024;
-        let bytes = (chunk.end - chunk.start) * work.job.dtype.size() as u64;
-        let inside = work.mapped.start <= chunk.start && chunk.end <= work.mapped.end;
-        if inside || bytes < WORTH_A_CALL {
-            return Ok(Touched::Not);
-        }
-        work.job.left.pieces(chunk).try_for_each(|piece| self.touch(work, arrays, &piece))?;
-        Ok(Touched::Now)
-    }
-
-    /// Makes the pages of a range of the results and operands present: no SIGBUS where the machine has
-    /// no more.
-    ///
-    /// Done slice by slice before the pass, so that under `static` memory is near the CPU that uses it.
-    #[expect(unsafe_code, reason = "madvise on the arrays")]
-    fn touch(&self, work: &Work<'_>, arrays: &Arrays<'_>, slice: &Chunk) -> Result<(), Stop> {
-        let bytes = (slice.end - slice.start) * work.job.dtype.size() as u64;
-        let bytes = usize::try_from(bytes).map_err(|e| internal("slice")(io::Error::other(e)))?;
-        let operands = (0..work.operands).filter_map(|at| arrays.operand_at(at, slice.start));
-        for at in std::iter::once(arrays.result_at(slice.start)).chain(operands) {
-            // SAFETY: the slice lies in this array, a part of one shared writable mapping.
-            let populated = unsafe { map::populate(at, bytes) };
-            // Unsupported: the launcher has seen that too, and reserved everything itself.
-            populated.map(|_: map::Populated| ()).map_err(|error| {
-                let why = "there is no room for the arrays";
-                // EFAULT is what populating says where a store would have been a SIGBUS.
-                let full = io::Error::from_raw_os_error(libc::ENOSPC);
-                machine(why)(if error.raw_os_error() == Some(libc::EFAULT) { full } else { error })
-            })?;
-        }
-        Ok(())
-    }
-
-    fn record(&self, tally: &Tally) {
-        // All Relaxed: figures, read after this rank has left.
-        self.slot.items.store(tally.items, Relaxed);
-        self.slot.chunks.store(tally.chunks, Relaxed);
-        self.slot.busy.store(tally.busy, Relaxed);
-        self.slot.claim.store(tally.claim, Relaxed);
-        self.slot.map.store(tally.map, Relaxed);
-        self.slot.wait.store(tally.wait, Relaxed);
-    }
-
-    /// Writes down what the kernel counted for this process.
-    fn account(&self, job: &Job) {
-        let usage = procs::usage();
-        // All Relaxed: figures, read after this rank has left.
-        self.slot.max_rss.store(usage.max_rss_bytes, Relaxed);
-        self.slot.nivcsw.store(usage.involuntary_switches, Relaxed);
-        let pinned = self.slot.pinned.load(Relaxed) != NO_CPU;
-        self.slot.migrations.store(if pinned { 0 } else { migrations().unwrap_or(0) }, Relaxed);
-        self.slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed);
-        if job.huge == Advice::Huge {
-            self.slot.huge.store(huge::mapped(), Relaxed);
-        }
-    }
-
     /// Says why this rank gives up, and makes the others stop too where the fault is everybody's.
     ///
     /// A panic is a death: the launcher decides whether the chunk is run again.
@@ -500,11 +397,4 @@ impl<'a> Rank<'a> {
             self.control.barrier().abort();
         }
     }
-}
-
-/// Reads how often the kernel moved this process to another CPU.
-fn migrations() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/sched").ok()?;
-    let line = text.lines().find(|line| line.starts_with("se.nr_migrations"))?;
-    line.rsplit(':').next()?.trim().parse().ok()
 }

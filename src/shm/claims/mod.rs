@@ -52,13 +52,16 @@
 //! words of the queue stay what they are; what they hold is finished as ever: a rank looks for orphans
 //! whenever it takes the lock, and it leaves only from there.
 
+mod lease;
 mod look;
 mod ranges;
 
+use self::lease::Hold;
+pub(crate) use self::lease::{Lease, Progress};
 pub(crate) use self::look::Incomplete;
 pub(crate) use self::ranges::{Handover, RangeSlot, Ranges};
 use super::point::{Point, Probe};
-use super::sync::{Acquire, AtomicU64, Relaxed, Release, fence};
+use super::sync::{Acquire, AtomicU64, Relaxed, Release};
 use crate::schedule::{Choice, Chunk, Partition, Scope, Seen, Ticket, Weight};
 
 const SLOT_BITS: u32 = 64 - Ticket::BITS;
@@ -141,49 +144,6 @@ impl Claimer {
     #[cfg(test)]
     pub(crate) fn of(rank: u32) -> Self {
         Self { rank, weight: Weight::EVEN }
-    }
-}
-
-/// Proof in memory that a rank owns a chunk, until it commits.
-#[derive(Debug)]
-#[must_use = "a chunk that is claimed and not committed is never done"]
-pub(crate) struct Lease<'a> {
-    chunk: Chunk,
-    number: usize,
-    undo: &'a AtomicU64,
-    /// What `undo` says besides block and state.
-    tag: u64,
-    hold: Hold<'a>,
-    progress: Progress,
-}
-
-/// What makes a chunk a rank's, and done.
-#[derive(Debug)]
-enum Hold<'a> {
-    /// A lease slot, and the word that says it is done.
-    Slot(&'a LeaseSlot, u64),
-    /// The rank's own range, of which it is the first.
-    Range(&'a RangeSlot),
-}
-
-/// How far former executors of a chunk came, where that can be known: in place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// Nothing is known to be final, and nothing is to be put back.
-    Nothing,
-    /// This block is saved and may be overwritten in part; those before it are final.
-    Saved(u64),
-    /// The blocks before this one are final.
-    Final(u64),
-}
-
-impl Progress {
-    fn of(undo: u64) -> Self {
-        match undo & 3 {
-            1 => Self::Saved(undo >> 2),
-            2 => Self::Final(undo >> 2),
-            _ => Self::Nothing,
-        }
     }
 }
 
@@ -400,80 +360,6 @@ fn executor(word: u64) -> u32 {
     (word >> 4 & 0xfff) as u32
 }
 
-impl<'a> Lease<'a> {
-    fn of_slot(
-        chunk: Chunk,
-        ticket: Ticket,
-        rank: u32,
-        number: usize,
-        slot: &'a LeaseSlot,
-        progress: Progress,
-    ) -> Self {
-        let done = lease_word(ticket, rank, LeaseState::Done);
-        Self { chunk, number, undo: &slot.undo, tag: 0, hold: Hold::Slot(slot, done), progress }
-    }
-
-    /// Returns the chunk.
-    pub(crate) fn chunk(&self) -> Chunk {
-        self.chunk.clone()
-    }
-
-    /// Returns the number of the saved block that goes with this lease: those of slots, then those of ranges.
-    pub(crate) fn slot(&self) -> usize {
-        self.number
-    }
-
-    /// Returns how far former executors came.
-    pub(crate) fn progress(&self) -> Progress {
-        self.progress
-    }
-
-    /// Records that the saved block is a true copy of block `block`, which may now be overwritten.
-    pub(crate) fn arm(&self, block: u64) {
-        // Release: the copy comes before the claim that it is complete.
-        self.undo.store(self.tag | block << 2 | 1, Release);
-        // Release: that claim comes before the first overwrite. (A store's own Release orders only
-        // what is before it; a death leaves a prefix in machine order, so the compiler must keep it.)
-        fence(Release);
-    }
-
-    /// Records that all blocks up to and including `block` are final; the saved block may be reused.
-    pub(crate) fn disarm(&self, block: u64) {
-        self.next(block + 1);
-    }
-
-    /// Records that a saved block was copied back: it is as it was, and those before it are final.
-    pub(crate) fn restored(&self, block: u64) {
-        self.next(block);
-    }
-
-    fn next(&self, block: u64) {
-        // Release: the results, or what was put back, come before the claim that they are there.
-        self.undo.store(self.tag | block << 2 | 2, Release);
-        // Release: that claim comes before the saved block is used again.
-        fence(Release);
-    }
-
-    /// Returns the undo word: zero from the claim until this lease arms it.
-    #[cfg(all(test, spmd_loom))]
-    pub(super) fn undo(&self) -> u64 {
-        self.undo.load(Relaxed) // Ordered by whatever orders the leases: that is the question.
-    }
-
-    /// Marks the chunk as done. The owner touches a slot no more; of a range the next chunk is in hand.
-    pub(crate) fn commit(self) {
-        match self.hold {
-            // Release, pairs with Acquire in `state` and `audit` [lease]: the results come first.
-            Hold::Slot(slot, done) => slot.lease.store(done, Release),
-            // Release, pairs with Acquire in `Ranges::range` [range]: likewise. It raises `lo`, which is
-            // less than `hi` as long as a chunk is in hand.
-            Hold::Range(slot) => {
-                slot.range.fetch_add(1, Release);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 impl Tail {
     pub(crate) fn new() -> Self {
@@ -492,178 +378,4 @@ impl LeaseSlot {
 }
 
 #[cfg(all(test, not(spmd_loom)))]
-mod tests {
-    use super::*;
-    use crate::schedule::{Schedule, Source};
-    use std::num::NonZeroU64;
-
-    pub(super) fn partition(schedule: &str, n: u64, procs: u32) -> Partition {
-        let schedule: Schedule = schedule.parse().unwrap();
-        Partition::new(schedule, n, procs, NonZeroU64::new(3).unwrap(), NonZeroU64::MIN)
-    }
-
-    /// Words in memory of their own.
-    pub(super) struct Words {
-        pub(super) tails: Vec<Tail>,
-        pub(super) slots: Vec<LeaseSlot>,
-        pub(super) ranges: Vec<RangeSlot>,
-        pub(super) handover: Handover,
-    }
-
-    pub(super) fn words(partition: &Partition, procs: u32) -> Words {
-        Words {
-            tails: (0..partition.queues()).map(|_| Tail::new()).collect(),
-            slots: (0..procs).map(|_| LeaseSlot::new()).collect(),
-            ranges: (0..procs).map(|_| RangeSlot::new()).collect(),
-            handover: Handover::new(),
-        }
-    }
-
-    impl Words {
-        /// The claims of a pass that begins.
-        pub(super) fn claims(&self, partition: &Partition) -> Claims<'_> {
-            let ranges = Ranges::new(&self.ranges, &self.handover);
-            ranges.lay_out(partition);
-            Claims::new(&self.tails, &self.slots, ranges)
-        }
-    }
-
-    impl<'a> Claims<'a> {
-        /// Claims as the counter does.
-        pub(super) fn next(&self, partition: &Partition, rank: u32) -> Option<Lease<'a>> {
-            let chunk = NonZeroU64::new(2).unwrap();
-            let choice = Choice { source: Source::Ranges, chunk, scope: Scope::Rest };
-            let decide = |_: &Partition| (choice, Seen::default());
-            self.own(partition, rank)
-                .or_else(|| self.claim(partition, Claimer::of(rank), decide, &()))
-        }
-    }
-
-    const SCHEDULES: [&str; 9] =
-        ["static", "static,2", "dynamic,3", "guided", "tss", "fac2,1", "awf-b", "steal,2", "auto"];
-
-    #[test]
-    fn ranks_that_take_turns_claim_every_chunk_once() {
-        for schedule in SCHEDULES {
-            for procs in [1_u32, 2, 3, 7] {
-                // `auto` does not look first if there are few.
-                let n = if schedule == "auto" { 4000 } else { 25 };
-                let partition = partition(schedule, n, procs);
-                let words = words(&partition, procs);
-                let claims = words.claims(&partition);
-                let mut seen = vec![0; usize::try_from(n).unwrap()];
-                let mut idle = 0;
-                for turn in (0..procs).cycle() {
-                    let Some(lease) = claims.next(&partition, turn) else {
-                        idle += 1;
-                        if idle == procs {
-                            break;
-                        }
-                        continue;
-                    };
-                    idle = 0;
-                    assert_eq!(claims.current(&partition, turn), Some(lease.chunk()));
-                    lease.chunk().for_each(|index| seen[usize::try_from(index).unwrap()] += 1);
-                    lease.commit();
-                }
-                assert!(seen.iter().all(|&times| times == 1), "{schedule} {procs}");
-                assert_eq!(claims.audit(&partition), Ok(()));
-                claims.reset(&partition);
-                assert!(claims.audit(&partition).is_err());
-            }
-        }
-    }
-
-    #[test]
-    fn a_queue_with_an_owner_uses_the_slot_of_that_owner_only() {
-        let partition = partition("static,1", 4, 2);
-        let words = words(&partition, 2);
-        let claims = words.claims(&partition);
-        let first = claims.next(&partition, 1).unwrap();
-        assert_eq!(first.slot(), 1);
-        assert!(claims.next(&partition, 1).is_none(), "slot 0 is of the other queue");
-        first.commit();
-        assert_eq!(claims.next(&partition, 1).unwrap().slot(), 1);
-    }
-
-    #[test]
-    fn a_slot_still_running_is_not_given_out_again() {
-        let partition = partition("dynamic,1", 4, 2);
-        let words = words(&partition, 2);
-        let claims = words.claims(&partition);
-        let first = claims.next(&partition, 0).unwrap();
-        let second = claims.next(&partition, 0).unwrap();
-        assert_ne!(first.slot(), second.slot());
-        assert!(claims.next(&partition, 0).is_none(), "no third slot");
-        first.commit();
-        second.commit();
-    }
-
-    #[test]
-    fn what_a_dead_rank_had_is_adopted_before_anything_new_is_claimed() {
-        let partition = partition("dynamic,5", 20, 2);
-        let words = words(&partition, 2);
-        let claims = words.claims(&partition);
-        let lost = claims.next(&partition, 1).unwrap();
-        lost.arm(3);
-        assert_eq!(claims.give_up(&partition, 0), []);
-        assert_eq!(claims.give_up(&partition, 1), [0..5]);
-        assert_eq!(claims.give_up(&partition, 1), [], "it is given away once");
-        assert!(matches!(
-            claims.audit(&partition),
-            Err(Incomplete::Running { rank: None, chunk: Some(_) })
-        ));
-        let adopted = claims.next(&partition, 0).unwrap();
-        assert_eq!((adopted.chunk(), adopted.progress()), (0..5, Progress::Saved(3)));
-        adopted.restored(3);
-        adopted.commit();
-        assert_eq!(claims.next(&partition, 0).unwrap().chunk(), 5..10);
-    }
-
-    #[test]
-    fn a_claim_that_stopped_half_way_is_found_by_the_next_claimer_or_by_the_replacement() {
-        for schedule in ["dynamic,5", "static,5"] {
-            for former in [0, 1] {
-                let partition = partition(schedule, 20, 2);
-                let words = words(&partition, 2);
-                let claims = words.claims(&partition);
-                for _ in 0..former {
-                    claims.next(&partition, 1).unwrap().commit();
-                }
-                let last = words.tails.last().unwrap();
-                let before = last.word.load(Relaxed);
-                let half = claims.next(&partition, 1).unwrap().chunk();
-                let word = last.word.load(Relaxed);
-                // Its second store never happened.
-                let was = if former == 0 {
-                    0
-                } else {
-                    lease_word(ticket_of(before), 1, LeaseState::Done)
-                };
-                words.slots[1].lease.store(was, Relaxed);
-                assert_eq!(claims.give_up(&partition, 1), []);
-                assert_eq!(claims.next(&partition, 1).unwrap().chunk(), half);
-                assert_eq!(last.word.load(Relaxed), word);
-            }
-        }
-    }
-
-    #[test]
-    fn any_words_at_all_are_read_without_a_panic_and_never_pass_for_done() {
-        let partition = partition("dynamic,5", 20, 2);
-        for raw in [u64::MAX, 0x8000_0000_0000_0003, 3, 1, 0xffff_0000_ffff_0001] {
-            for tail in [u64::MAX, u64::MAX - 1, raw] {
-                let words = words(&partition, 2);
-                words.tails[0].word.store(tail, Relaxed);
-                words.tails[0].orphaned.store(raw, Relaxed);
-                words.slots[0].lease.store(raw, Relaxed);
-                words.slots[1].undo.store(raw, Relaxed);
-                let claims = words.claims(&partition);
-                let _ = claims.next(&partition, 0);
-                let _ = claims.give_up(&partition, 1);
-                assert!(claims.audit(&partition).is_err());
-                let _ = claims.remaining(&partition);
-            }
-        }
-    }
-}
+mod tests;

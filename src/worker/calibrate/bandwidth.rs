@@ -41,9 +41,8 @@ impl<'a> Bandwidth<'a> {
             let at = arrays::start(&attached.result).wrapping_add(offset.ok_or_else(damaged)?);
             present(at, bytes)?;
             let len = usize::try_from(bytes).map_err(|_| damaged())? / size_of::<f64>();
-            // SAFETY: `agree` has seen that all arrays lie in the window, which lives for 'a; parts
-            // begin on pages of it and do not overlap, and each is its rank's alone. Any bytes are
-            // numbers.
+            // SAFETY: `agree` has seen that the arrays lie in the window, which lives for 'a; parts begin
+            // on pages of it, do not overlap, and each is its rank's alone. Any bytes are numbers.
             parts.push(unsafe { std::slice::from_raw_parts_mut(at.cast::<f64>(), len) });
         }
         let Ok([a, b, c]) = <[&mut [f64]; 3]>::try_from(parts) else { return Err(damaged()) };

@@ -1,0 +1,66 @@
+//! What a rank counts of its own work.
+
+use crate::host::huge::{self, Advice};
+use crate::host::{affinity, procs};
+use crate::job::Job;
+use crate::shm::{NO_CPU, RankSlot, Relaxed};
+
+/// One pass, from this rank's side: times in nanoseconds, and what was done.
+#[derive(Clone, Default)]
+pub(super) struct Tally {
+    /// When this rank began it; `None` while it has not.
+    pub(super) begin: Option<u64>,
+    pub(super) items: u64,
+    pub(super) chunks: u64,
+    pub(super) busy: u64,
+    pub(super) claim: u64,
+    pub(super) map: u64,
+    pub(super) wait: u64,
+}
+
+impl Tally {
+    /// Returns what was added since.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        Self {
+            begin: self.begin,
+            items: self.items - before.items,
+            chunks: self.chunks - before.chunks,
+            busy: self.busy - before.busy,
+            claim: self.claim - before.claim,
+            map: self.map - before.map,
+            wait: self.wait - before.wait,
+        }
+    }
+
+    /// Writes the figures into the rank's slot.
+    pub(super) fn record(&self, slot: &RankSlot) {
+        // All Relaxed: figures, read after this rank has left.
+        slot.items.store(self.items, Relaxed);
+        slot.chunks.store(self.chunks, Relaxed);
+        slot.busy.store(self.busy, Relaxed);
+        slot.claim.store(self.claim, Relaxed);
+        slot.map.store(self.map, Relaxed);
+        slot.wait.store(self.wait, Relaxed);
+    }
+}
+
+/// Writes down what the kernel counted for this process.
+pub(super) fn account(slot: &RankSlot, job: &Job) {
+    let usage = procs::usage();
+    // All Relaxed: figures, read after this rank has left.
+    slot.max_rss.store(usage.max_rss_bytes, Relaxed);
+    slot.nivcsw.store(usage.involuntary_switches, Relaxed);
+    let pinned = slot.pinned.load(Relaxed) != NO_CPU;
+    slot.migrations.store(if pinned { 0 } else { migrations().unwrap_or(0) }, Relaxed);
+    slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed);
+    if job.huge == Advice::Huge {
+        slot.huge.store(huge::mapped(), Relaxed);
+    }
+}
+
+/// Reads how often the kernel moved this process to another CPU.
+fn migrations() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/sched").ok()?;
+    let line = text.lines().find(|line| line.starts_with("se.nr_migrations"))?;
+    line.rsplit(':').next()?.trim().parse().ok()
+}
