@@ -1,25 +1,31 @@
 //! The price of surviving: what recovery costs a run in which nobody dies.
 //!
-//! Beside `spmd` runs a plain loop: two pinned threads, each over its half of the same amount of memory, with
-//! no claims, no blocks, no copies, and the same vector instructions. Out of place, protection is a lease a chunk; in place, each block of
-//! 8 KiB is also saved before it is overwritten, which the plain loop does not do. In both, in place, the
-//! array is made what it was before each pass, which is not timed. For a kernel that computes,
-//! the same run in place and out of place is compared. `cargo bench --bench price` prints Markdown.
+//! Beside `spmd` runs a plain loop: two pinned threads, each over its half of the same amount of memory,
+//! with no claims, no blocks, no copies, and the same vector instructions; once in memory that processes
+//! share, which is what the price of surviving is taken against, and once in private memory, which is what
+//! threads would use. Every sample has fresh memory, as every run has. Out of place, protection is a lease
+//! a chunk; in place, each block of 8 KiB is also saved before it is overwritten, which the plain loop does
+//! not do. In both, in place, the array is made what it was before each pass, which is not timed. For a
+//! kernel that computes, the same run in place and out of place is compared. `cargo bench --bench price`
+//! prints Markdown.
 
 #![expect(clippy::print_stdout, reason = "a bench talks")]
 
+#[path = "shared/memory.rs"]
+mod memory;
 #[path = "shared/paired.rs"]
 mod paired;
 #[path = "shared/mod.rs"]
 mod shared;
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
+use std::fs::File;
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::time::Instant;
 
+use memmap2::{MmapMut, MmapOptions};
+use memory::{MemoryFile, nameless};
 use paired::ratio;
 use shared::{interval, machine, median, save};
 use spmd::vectorised;
@@ -36,39 +42,40 @@ fn main() {
     }
     let mut report = machine("The price of surviving", "price");
     let mut raw = String::new();
-    let folder = Path::new("/dev/shm").join(format!("spmd-bench-price-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder in memory");
     for n in [4_000_000, 32_000_000] {
-        streaming(n, &folder, &mut report, &mut raw);
+        streaming(n, &mut report, &mut raw);
     }
     computing(&mut report, &mut raw);
-    let _ = fs::remove_dir_all(&folder);
     println!("{report}");
     save(&arguments, &report, &raw);
 }
 
 /// `square` of f64, in memory.
-fn streaming(n: usize, folder: &Path, report: &mut String, raw: &mut String) {
-    let input = folder.join("x.bin");
-    let bytes: Vec<u8> = (0..n).flat_map(|index| (index as f64 + 0.5).to_le_bytes()).collect();
-    fs::write(&input, bytes).expect("memory for the input");
+fn streaming(n: usize, report: &mut String, raw: &mut String) {
+    let input = MemoryFile::new(n).expect("memory for the input");
     let base =
         ["-q", "-n", "2", "-k", "square", "--dtype", "f64", "--schedule", "static", "--input"];
-    let base: Vec<&str> = base.into_iter().chain([input.to_str().expect("a plain path")]).collect();
+    let base: Vec<&str> =
+        base.into_iter().chain([input.path().to_str().expect("a plain path")]).collect();
     let with = |more: &str| -> Vec<String> {
         base.iter()
             .map(ToString::to_string)
             .chain(more.split_whitespace().map(str::to_owned))
             .collect()
     };
-    let x: Vec<f64> = (0..n).map(|index| index as f64 + 0.5).collect();
-    let mut y = vec![0.5; n];
-    let mut samples: [Vec<f64>; 4] = Default::default();
+    let shared = || [map(&input.file, n), map(&nameless().expect("memory"), n)];
+    let private = || {
+        let x = (0..n).map(|index| index as f64 + 0.5).collect();
+        [Array::Private(x), Array::Private(vec![0.5; n])]
+    };
+    let mut samples: [Vec<f64>; 6] = Default::default();
     for round in 0..=ROUNDS {
         let found = [
-            plain_apart(&x, &mut y),
+            plain_apart(shared()),
+            plain_apart(private()),
             spmd(&with("")),
-            plain_in_place(&x, &mut y),
+            plain_in_place(shared()),
+            plain_in_place(private()),
             spmd(&with("--in-place")),
         ];
         if round > 0 {
@@ -76,14 +83,23 @@ fn streaming(n: usize, folder: &Path, report: &mut String, raw: &mut String) {
         }
     }
     let names = [
-        "plain loop, out of place",
+        "plain loop in shared memory, out of place",
+        "plain loop in private memory, out of place",
         "spmd, out of place",
-        "plain loop, in place",
+        "plain loop in shared memory, in place",
+        "plain loop in private memory, in place",
         "spmd, in place",
     ];
+    let against = [
+        None,
+        Some((0, None)),
+        Some((0, Some(1.02))),
+        None,
+        Some((3, None)),
+        Some((3, Some(1.15))),
+    ];
     let title = format!("square on {n} f64 ({} MB), static, a pass", n * 8 / 1_000_000);
-    table(&title, &names, &samples, &[None, Some((0, 1.02)), None, Some((2, 1.15))], report, raw);
-    fs::remove_file(&input).expect("it is ours");
+    table(&title, &names, &samples, &against, report, raw);
 }
 
 /// A kernel that computes: in place against out of place.
@@ -101,7 +117,7 @@ fn computing(report: &mut String, raw: &mut String) {
     }
     let names = ["spmd, out of place", "spmd, in place"];
     let title = "collatz on 200000 i64, dynamic,1000, a pass";
-    table(title, &names, &samples, &[None, Some((0, 1.0))], report, raw);
+    table(title, &names, &samples, &[None, Some((0, Some(1.0)))], report, raw);
 }
 
 /// The median pass of one run.
@@ -116,7 +132,8 @@ fn spmd(arguments: &[String]) -> f64 {
     record["time"]["pass_s"]["median"].as_f64().expect("seconds")
 }
 
-fn plain_apart(x: &[f64], y: &mut [f64]) -> f64 {
+fn plain_apart([mut x, mut y]: [Array; 2]) -> f64 {
+    let (x, y) = (x.numbers(), y.numbers());
     let half = x.len() / RANKS;
     let parts = x.chunks(half).zip(y.chunks_mut(half));
     in_turn(parts.map(|(x, y)| Part {
@@ -127,7 +144,8 @@ fn plain_apart(x: &[f64], y: &mut [f64]) -> f64 {
 }
 
 /// As a run in place does it: the array is what it was before each pass.
-fn plain_in_place(x: &[f64], y: &mut [f64]) -> f64 {
+fn plain_in_place([mut x, mut y]: [Array; 2]) -> f64 {
+    let (x, y) = (x.numbers(), y.numbers());
     let half = x.len() / RANKS;
     let parts = x.chunks(half).zip(y.chunks_mut(half));
     in_turn(parts.map(|(x, y)| Part {
@@ -135,6 +153,34 @@ fn plain_in_place(x: &[f64], y: &mut [f64]) -> f64 {
         prepare: |(x, y)| y.copy_from_slice(x),
         pass: |(_, y)| vectorised(|| y.iter_mut().for_each(|y| *y *= *y)),
     }))
+}
+
+/// Where the plain loop has its numbers.
+enum Array {
+    Private(Vec<f64>),
+    Shared(MmapMut),
+}
+
+impl Array {
+    fn numbers(&mut self) -> &mut [f64] {
+        match self {
+            Self::Private(numbers) => numbers,
+            #[expect(unsafe_code, reason = "bytes of a mapping as numbers")]
+            Self::Shared(bytes) => {
+                // SAFETY: any eight bytes are a number.
+                let (_, numbers, _) = unsafe { bytes.align_to_mut() };
+                numbers
+            }
+        }
+    }
+}
+
+/// Maps a file of numbers, which is made as long as that.
+#[expect(unsafe_code, reason = "maps a file")]
+fn map(file: &File, n: usize) -> Array {
+    file.set_len(n as u64 * 8).expect("memory");
+    // SAFETY: the file has no name, is as long as that, and whoever else maps it only reads meanwhile.
+    Array::Shared(unsafe { MmapOptions::new().len(n * 8).map_mut(file) }.expect("a mapping"))
 }
 
 /// One thread's half of the arrays, and what is done with it before and in each pass.
@@ -194,7 +240,7 @@ fn table(
     title: &str,
     names: &[&str],
     samples: &[Vec<f64>],
-    against: &[Option<(usize, f64)>],
+    against: &[Option<(usize, Option<f64>)>],
     report: &mut String,
     raw: &mut String,
 ) {
@@ -203,7 +249,8 @@ fn table(
     for ((name, own), against) in names.iter().zip(samples).zip(against) {
         let (low, high) = interval(own);
         let ratio = against.map_or(" | | ".to_owned(), |(other, target)| {
-            format!("{} | {target:.2}", ratio(own, &samples[other]).shown())
+            let target = target.map_or(String::new(), |target| format!("{target:.2}"));
+            format!("{} | {target}", ratio(own, &samples[other]).shown())
         });
         writeln!(
             report,

@@ -1,13 +1,12 @@
 //! Numbers in memory that spmd reads as a file.
 
 use std::fs;
-use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::memory::MemoryFile;
 
 /// A file of f64 in memory, i + 0.5 at index i; gone when dropped.
-pub(crate) struct Input {
-    path: PathBuf,
-}
+pub(crate) struct Input(MemoryFile);
 
 impl Input {
     /// Writes the file, if there is memory for it and for `arrays` more of its size.
@@ -22,29 +21,13 @@ impl Input {
                 free / 1_000_000
             ));
         }
-        let name = format!("spmd-bench-peers-{}-{n}.bin", std::process::id());
-        let input = Self { path: Path::new("/dev/shm").join(name) };
-        input.write(n).map_err(|error| format!("skipped: {}: {error}", input.path.display()))?;
-        Ok(input)
+        let file = usize::try_from(n).map_err(|error| format!("skipped: {error}"))?;
+        let file = MemoryFile::new(file);
+        file.map(Self).map_err(|error| format!("skipped: no file in memory: {error}"))
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn write(&self, n: u64) -> std::io::Result<()> {
-        let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(&self.path)?);
-        for index in 0..n {
-            // Not zeroes: some processors drop stores of zero over zero.
-            out.write_all(&(index as f64 + 0.5).to_le_bytes())?;
-        }
-        out.flush()
-    }
-}
-
-impl Drop for Input {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        self.0.path()
     }
 }
 

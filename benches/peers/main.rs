@@ -10,6 +10,8 @@
 mod contender;
 mod contest;
 mod input;
+#[path = "../shared/memory.rs"]
+mod memory;
 mod options;
 #[path = "../shared/paired.rs"]
 mod paired;
