@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::data::{ByteOrder, DType, Scalar};
 use crate::host::map::Window;
-use crate::job::{Bounds, InputAt, Job};
+use crate::job::{Bounds, InputAt, Job, Mode};
 use crate::kernel::{Block, BlockAt, Context, InputsAt, Kernel, KernelError, OperandsAt, Reads};
 use crate::schedule::Chunk;
 use crate::with_dtype;
@@ -22,6 +22,9 @@ pub(crate) use self::operands::{OperandsFrom, bytes as operand_bytes};
 /// Results of one block: small enough that a block, its inputs and its saved copy stay in a 32 KiB cache.
 /// In place 16 KiB was slower than 8 and 4 by a sixth or more; 2, 4 and 8 were alike.
 pub(crate) const BLOCK_BYTES: usize = 8 * 1024;
+/// Results of one block that is computed from memory to memory, with nothing copied in between: there a
+/// longer stream is faster, by a seventh where memory is the limit.
+const STREAM_BYTES: usize = 64 * 1024;
 
 /// A process's view of the arrays.
 #[derive(Debug)]
@@ -112,6 +115,23 @@ impl<'a> Arrays<'a> {
         self.job.dtype.size()
     }
 
+    /// Returns how many indices a block of a chunk has, for a kernel that takes so long for each.
+    pub(crate) fn step(&self, ns_per_index: f64) -> usize {
+        /// Nanoseconds: between two blocks a rank looks whether it is to stop, and is seen to go on.
+        const LONG: f64 = 1e6;
+        let direct = match (self.reads, &self.input, &self.operands) {
+            (Reads::Index, ..) | (Reads::Operands(_), _, OperandsFrom::Memory(_)) => true,
+            (Reads::Input, &InputFrom::Memory { at, order: ByteOrder::Native }, _) => {
+                at.addr().is_multiple_of(self.element())
+            }
+            _ => false,
+        };
+        let stream = STREAM_BYTES / self.element();
+        let quick = ns_per_index * (stream as f64) < LONG;
+        let apart = self.job.mode == Mode::Apart;
+        if apart && direct && quick { stream } else { BLOCK_BYTES / self.element() }
+    }
+
     /// Returns the address of a result.
     pub(crate) fn result_at(&self, index: u64) -> *mut u8 {
         // In range: an index below n, in an array of n elements that is mapped.
@@ -122,7 +142,11 @@ impl<'a> Arrays<'a> {
     fn load(&mut self, block: &Chunk) -> Result<*const u8, KernelError> {
         let len = length(block);
         let scratch = self.scratch.as_mut_ptr();
+        // Longer ones are asked for only where nothing is copied: see `step`.
+        let fits = len * self.element() <= BLOCK_BYTES;
+        let too_long = || KernelError::new("a block is longer than the room for its inputs");
         with_dtype!(self.job.dtype, T => match self.input {
+            InputFrom::Index(_) | InputFrom::File { .. } if !fits => Err(too_long()),
             InputFrom::Index(first) => {
                 // SAFETY: the scratch holds a block, aligned, and nobody else uses it meanwhile.
                 let out = unsafe { std::slice::from_raw_parts_mut(scratch.cast::<T>(), len) };
@@ -140,6 +164,9 @@ impl<'a> Arrays<'a> {
                 let from = at.wrapping_add(block.start as usize * size_of::<T>()).cast::<T>();
                 if order == ByteOrder::Native && from.is_aligned() {
                     return Ok(from.cast());
+                }
+                if !fits {
+                    return Err(too_long());
                 }
                 // SAFETY: as above.
                 let out = unsafe { std::slice::from_raw_parts_mut(scratch.cast::<T>(), len) };
@@ -316,7 +343,11 @@ impl<'a> Arrays<'a> {
 
 /// Cuts a chunk into blocks.
 pub(crate) fn blocks(chunk: &Chunk, dtype: DType) -> impl Iterator<Item = Chunk> + use<> {
-    let step = BLOCK_BYTES / dtype.size();
+    blocks_of(chunk, BLOCK_BYTES / dtype.size())
+}
+
+/// Cuts a chunk into blocks of so many indices.
+pub(crate) fn blocks_of(chunk: &Chunk, step: usize) -> impl Iterator<Item = Chunk> + use<> {
     let end = chunk.end;
     chunk.clone().step_by(step).map(move |first| first..end.min(first + step as u64))
 }

@@ -16,6 +16,8 @@ pub(super) struct Executor<'a> {
     pub(super) kernel: &'a dyn Kernel,
     pub(super) context: Context<'a>,
     pub(super) mode: Mode,
+    /// Indices in a block.
+    pub(super) step: usize,
     /// What is to be computed: chunks are positions in it.
     pub(super) left: &'a Left,
     /// First byte of the saved blocks.
@@ -39,11 +41,10 @@ impl Executor<'_> {
     #[expect(unsafe_code, reason = "copies the lease's saved block back")]
     pub(super) fn compute(&self, arrays: &mut Arrays<'_>, lease: Lease<'_>) -> Result<(), Stop> {
         let chunk = lease.chunk();
-        let dtype = self.context.setting.dtype;
         // Of all pieces, in order, numbered through: an undo word names a block by that number.
         let blocks = || {
             let pieces = self.left.pieces(&chunk);
-            (0_u64..).zip(pieces.flat_map(move |piece| arrays::blocks(&piece, dtype)))
+            (0_u64..).zip(pieces.flat_map(move |piece| arrays::blocks_of(&piece, self.step)))
         };
         let begin = match lease.progress() {
             Progress::Nothing => 0,
