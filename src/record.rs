@@ -1,6 +1,7 @@
 //! The record of a run, as `--json` prints it: one schema, versioned, that only grows.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -49,6 +50,9 @@ struct Time {
     attach_s: f64,
     init_s: f64,
     output_s: f64,
+    /// Of the passes before the timed ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warmup_s: Vec<f64>,
     pass_s: Passes,
 }
 
@@ -126,6 +130,7 @@ impl Record {
                 attach_s: times.attach,
                 init_s: times.init,
                 output_s: times.output,
+                warmup_s: times.warmups.clone(),
                 pass_s: Passes {
                     n: times.passes.len(),
                     median: rates.pass,
@@ -280,8 +285,13 @@ fn number(results: &Results, index: u64) -> Value {
     }
 }
 
-/// Returns what a reader of figures should know of the machine they are of.
+/// Returns what a reader of figures should know of the machine they are of; looked up once.
 pub(crate) fn environment() -> Map<String, Value> {
+    static FACTS: OnceLock<Map<String, Value>> = OnceLock::new();
+    FACTS.get_or_init(look_around).clone()
+}
+
+fn look_around() -> Map<String, Value> {
     let read = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
     let model = read("/proc/cpuinfo").and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("model name"))?;

@@ -57,6 +57,8 @@ pub(crate) struct Times {
     pub(crate) init: f64,
     /// Verification and writing the output.
     pub(crate) output: f64,
+    /// One for each pass before the timed ones.
+    pub(crate) warmups: Vec<f64>,
     /// One for each timed pass.
     pub(crate) passes: Vec<f64>,
 }
@@ -120,7 +122,7 @@ pub(super) fn collect(
     let mut results = results;
     let trace = results.world_mut().trace.take();
     if let Some(trace) = &trace {
-        let passes = passes(results.world());
+        let (_, passes) = passes(results.world());
         recording::record(results.world(), trace, pids, &passes, &mut history)?;
     }
     if let Some(staged) = results.world_mut().staged.take() {
@@ -294,20 +296,24 @@ fn times(world: &World, spawned: u64, finishing: u64, done: u64) -> Times {
     };
     let attached = latest(|slot| slot.attached.load(Relaxed)).max(spawned);
     let ready = latest(|slot| slot.ready.load(Relaxed)).max(attached);
+    let (warmups, passes) = passes(world);
     Times {
         total: seconds(done.saturating_sub(world.began)),
         spawn: seconds(spawned.saturating_sub(world.began)),
         attach: seconds(attached - spawned),
         init: seconds(ready - attached),
         output: seconds(done.saturating_sub(finishing)),
-        passes: passes(world),
+        warmups,
+        passes,
     }
 }
 
-/// Returns the seconds of each timed pass.
-fn passes(world: &World) -> Vec<f64> {
-    let samples = world.segment.control().samples();
-    samples.iter().map(|pass| seconds(pass.length())).collect()
+/// Returns the seconds of each pass: of those before the timed ones, and of those.
+fn passes(world: &World) -> (Vec<f64>, Vec<f64>) {
+    let passes = world.segment.control().samples();
+    let mut all: Vec<f64> = passes.iter().map(|pass| seconds(pass.length())).collect();
+    let timed = all.split_off(all.len().min(world.plan.job.warmup as usize));
+    (all, timed)
 }
 
 pub(super) fn reports(world: &World, pids: &[i32]) -> Vec<RankReport> {

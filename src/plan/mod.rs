@@ -226,7 +226,7 @@ impl Plan {
         Layout::new(Dims {
             procs: self.procs(),
             queues: self.job.partition.queues(),
-            samples: u64::from(self.job.repeats),
+            samples: self.job.passes(),
             job,
             saved_block: saved,
             source: if matches!(self.job.input, InputAt::Segment) { bytes } else { 0 },

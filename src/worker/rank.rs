@@ -324,8 +324,8 @@ impl<'a> Rank<'a> {
             note(What::Chunk(chunk), [before, ready, done]);
         };
         let arrived = clock::now_ns();
-        if let Some(timed) = pass.checked_sub(u64::from(job.warmup))
-            && let Some(sample) = self.control.samples().get(timed as usize)
+        if let Some(sample) =
+            usize::try_from(pass).ok().and_then(|at| self.control.samples().get(at))
         {
             // The slowest rank decides, from when the first one began.
             sample.add(begin, arrived);

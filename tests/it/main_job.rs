@@ -137,6 +137,8 @@ fn repeats_and_warmup_count_passes() {
         let record = sandbox.spmd(&format!("{arguments} {mode}")).run().ok().json();
         assert_eq!(record["time"]["pass_s"]["n"], 5);
         assert_eq!(record["time"]["pass_s"]["samples"].as_array().unwrap().len(), 5);
+        let warmups = record["time"]["warmup_s"].as_array().unwrap();
+        assert!(warmups.len() == 2 && warmups.iter().all(|s| s.as_f64().unwrap() > 0.0));
         let items: u64 = record["workers"]
             .as_array()
             .unwrap()
