@@ -7,6 +7,7 @@ pub(crate) mod disturbance;
 pub(crate) mod huge;
 pub(crate) mod leftover;
 pub(crate) mod limits;
+pub(crate) mod line;
 pub(crate) mod link;
 pub(crate) mod map;
 pub(crate) mod procs;

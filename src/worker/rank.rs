@@ -5,9 +5,9 @@ use super::chunk::Executor;
 use super::inject::Injector;
 use super::pace::Pace;
 use super::pages::Touched;
-use super::tally::{Tally, account};
+use super::tally::{Before, Tally, account};
 use super::windows::{self, Windows};
-use super::{Descriptors, End, Stop, internal, machine};
+use super::{Descriptors, Stop, internal, machine};
 use crate::arrays::{self, Arrays, InputFrom, OperandsFrom};
 use crate::host::{affinity, clock, huge};
 use crate::job::{Accounts, InputAt, Job, Mode, ResultAt};
@@ -49,8 +49,9 @@ impl<'a> Rank<'a> {
         &self,
         attached: &Attached,
         descriptors: &Descriptors,
+        before: &mut Before,
         catalog: &Catalog,
-    ) -> Result<End, Stop> {
+    ) -> Result<(), Stop> {
         let job: Job = serde_json::from_slice(&self.control.job()).map_err(|error| {
             Stop::Fault(Fault::Internal, None, format!("the job cannot be read: {error}"))
         })?;
@@ -65,6 +66,7 @@ impl<'a> Rank<'a> {
             &job,
             attached,
             descriptors,
+            before,
             catalog,
         )
     }
@@ -74,8 +76,9 @@ impl<'a> Rank<'a> {
         job: &Job,
         attached: &Attached,
         descriptors: &Descriptors,
+        before: &mut Before,
         catalog: &Catalog,
-    ) -> Result<End, Stop> {
+    ) -> Result<(), Stop> {
         let injector = Injector::new(&job.inject, self.number, self.control.header());
         injector.at(Point::Attached);
         self.settle(job);
@@ -88,10 +91,10 @@ impl<'a> Rank<'a> {
             }
         }
         if job.accounts == Accounts::Wanted {
-            account(self.slot, job);
+            account(self.slot, job, before);
         }
         injector.at(Point::Exit);
-        Ok(End::Done)
+        Ok(())
     }
 
     /// Does this rank's part of the job: all of it, or what is left of it if it was started again.

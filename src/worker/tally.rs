@@ -1,7 +1,8 @@
 //! What a rank counts of its own work.
 
+use crate::host::affinity;
 use crate::host::huge::{self, Advice};
-use crate::host::{affinity, procs};
+use crate::host::procs::{self, Whose};
 use crate::job::Job;
 use crate::shm::{NO_CPU, RankSlot, Relaxed};
 
@@ -44,14 +45,41 @@ impl Tally {
     }
 }
 
-/// Writes down what the kernel counted for this process.
-pub(super) fn account(slot: &RankSlot, job: &Job) {
+/// What the kernel had counted for this process when its world began: nothing, if it was started for that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Before {
+    switches: u64,
+    migrations: u64,
+}
+
+impl Before {
+    /// Asks the kernel what it has counted so far.
+    pub(super) fn now() -> Self {
+        let switches = procs::involuntary_switches(Whose::Own);
+        Self { switches, migrations: migrations().unwrap_or(0) }
+    }
+
+    /// Takes note of these counts, and returns how many there are more of each.
+    fn more(&mut self, now: Self) -> Self {
+        let before = std::mem::replace(self, now);
+        Self {
+            switches: now.switches.saturating_sub(before.switches),
+            migrations: now.migrations.saturating_sub(before.migrations),
+        }
+    }
+}
+
+/// Writes down what the kernel counted for this process since `before`, which is now. The peak of memory is
+/// that of the process: nobody can begin it anew.
+pub(super) fn account(slot: &RankSlot, job: &Job, before: &mut Before) {
     let usage = procs::usage();
     // All Relaxed: figures, read after this rank has left.
     slot.max_rss.store(usage.max_rss_bytes, Relaxed);
-    slot.nivcsw.store(usage.involuntary_switches, Relaxed);
     let pinned = slot.pinned.load(Relaxed) != NO_CPU;
-    slot.migrations.store(if pinned { 0 } else { migrations().unwrap_or(0) }, Relaxed);
+    let migrations = if pinned { 0 } else { migrations().unwrap_or(0) };
+    let more = before.more(Before { switches: usage.involuntary_switches, migrations });
+    slot.nivcsw.store(more.switches, Relaxed);
+    slot.migrations.store(more.migrations, Relaxed);
     slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed);
     if job.huge == Advice::Huge {
         slot.huge.store(huge::mapped(), Relaxed);
