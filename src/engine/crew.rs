@@ -89,13 +89,16 @@ impl Crew {
             None => self.companies.insert(0, Company::new(place, plan)),
         }
         self.make_room();
-        let Some((company, others)) = self.companies.split_first_mut() else { return Ok(None) };
-        if company.fill().is_err() && !others.is_empty() {
-            self.companies.truncate(1); // Those that wait may be what there is no room beside.
-        }
         let Some(company) = self.companies.first_mut() else { return Ok(None) };
-        company.fill()?;
-        Ok(Some(company))
+        let filled = company.fill();
+        if filled.is_err() && self.companies.len() > 1 {
+            self.companies.truncate(1); // Those that wait may be what there is no room beside.
+            let Some(company) = self.companies.first_mut() else { return Ok(None) };
+            company.fill()?;
+        } else {
+            filled?;
+        }
+        Ok(self.companies.first_mut())
     }
 
     /// Lets the companies go that were not used for longest, while there are too many ranks.
