@@ -57,6 +57,7 @@ use super::process::{self, Process};
 use super::world::World;
 use crate::error::Error;
 use crate::host::affinity::CpuSet;
+use crate::host::line::Order;
 use crate::host::procs::{self, Change};
 use crate::plan::Plan;
 
@@ -186,16 +187,16 @@ impl Company {
     pub(super) fn order(
         &mut self,
         rank: u32,
-        descriptors: [BorrowedFd<'_>; 3],
+        order: &Order<BorrowedFd<'_>>,
     ) -> Result<Process, Error> {
         if let Some(process) = self.seats.get_mut(rank as usize).and_then(Option::take) {
-            if process.order(descriptors).is_ok() {
+            if process.order(order).is_ok() {
                 return Ok(process);
             }
             process::end(std::iter::once(&process)); // It has died this very moment.
         }
         let process = Process::in_crew(self.birth.in_crew(rank)?);
-        match process.order(descriptors) {
+        match process.order(order) {
             Ok(()) => Ok(process),
             Err(error) => {
                 process::end(std::iter::once(&process));

@@ -1,9 +1,10 @@
 //! A rank's process, as its launcher holds it, and how that hears that the rank is done.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use crate::host::line::{Heard, Line};
+use crate::host::line::{Heard, Line, Order};
 use crate::host::procs::{self, Child, Ended};
 
 /// A process that has closed its line is on its way out, or has lost it: then it is of no use.
@@ -38,10 +39,10 @@ impl Process {
         Self { child, ends: Ends::ByAnswer(line), began: Some(Instant::now()) }
     }
 
-    /// Sends a process of a crew the descriptors of a world. An error says that it will not follow.
-    pub(super) fn order(&self, descriptors: [BorrowedFd<'_>; 3]) -> std::io::Result<()> {
+    /// Sends a process of a crew to a world. An error says that it will not follow.
+    pub(super) fn order(&self, order: &Order<BorrowedFd<'_>>) -> io::Result<()> {
         match &self.ends {
-            Ends::ByAnswer(line) => line.order(descriptors),
+            Ends::ByAnswer(line) => line.order(order),
             Ends::ByExit => Ok(()), // It was born with its only order.
         }
     }

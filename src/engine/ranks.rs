@@ -96,10 +96,11 @@ impl<'w> Ranks<'w> {
     /// Lets a process begin with a rank's part of the world.
     fn begin(&mut self, rank: u32) -> Result<Process, Error> {
         let fault = self.fault_at_start(rank);
-        let descriptors = self.world.descriptors();
         match &mut self.origin {
-            Origin::Started(birth) => birth.once(rank, fault, &descriptors).map(Process::once),
-            Origin::Lent(company) => company.order(rank, descriptors),
+            Origin::Started(birth) => {
+                birth.once(rank, fault, &self.world.descriptors()).map(Process::once)
+            }
+            Origin::Lent(company) => company.order(rank, &self.world.order()),
         }
     }
 

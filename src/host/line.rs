@@ -11,12 +11,14 @@ use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// How many descriptors an order carries.
-const CARRIED: usize = 3;
-/// The bytes of these in a control message.
-const CARRIED_BYTES: u32 = (CARRIED * size_of::<i32>()) as u32;
-/// The one byte of an order: a packet without any could not be told from the end of the line.
-const ORDER: u8 = b'o';
+/// How many descriptors an order carries at most.
+const MOST: usize = 3;
+/// The byte of an order has this bit: a packet without a byte could not be told from the end of the line.
+const ORDER: u8 = 1 << 7;
+/// And this, if it carries an input of its own.
+const INPUT: u8 = 1 << 0;
+/// And this, if it carries a file of results.
+const RESULT: u8 = 1 << 1;
 /// The kernel counts descriptors that are on their way, for all of a user's sockets together. So long
 /// ranks may take to fetch theirs.
 const CROWDED_FOR: Duration = Duration::from_secs(2);
@@ -24,7 +26,22 @@ const CROWDED_FOR: Duration = Duration::from_secs(2);
 /// Room for a control message with the descriptors of an order, aligned as its header must be.
 type Carriage = [u64; 8];
 // SAFETY: arithmetic alone.
-const _: () = assert!(unsafe { libc::CMSG_SPACE(CARRIED_BYTES) } as usize <= size_of::<Carriage>());
+const _: () = assert!(unsafe { libc::CMSG_SPACE(bytes(MOST)) } as usize <= size_of::<Carriage>());
+
+/// The bytes of so many descriptors in a control message.
+const fn bytes(descriptors: usize) -> u32 {
+    (descriptors * size_of::<i32>()) as u32
+}
+
+/// What a rank is to take part in: the files of a world.
+#[derive(Debug)]
+pub(crate) struct Order<Fd> {
+    pub(crate) segment: Fd,
+    /// The file with the inputs, if there is one.
+    pub(crate) input: Option<Fd>,
+    /// The file for the results, if there is one.
+    pub(crate) result: Option<Fd>,
+}
 
 /// One end of a line.
 #[derive(Debug)]
@@ -64,10 +81,19 @@ impl Line {
     }
 
     /// Sends an order. An error says that the other side is gone, or that the machine refuses.
-    pub(crate) fn order(&self, descriptors: [BorrowedFd<'_>; CARRIED]) -> io::Result<()> {
+    pub(crate) fn order(&self, order: &Order<BorrowedFd<'_>>) -> io::Result<()> {
         let begun = Instant::now();
+        let Order { segment, input, result } = order;
+        let numbers: Vec<i32> = [Some(segment), input.as_ref(), result.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(AsRawFd::as_raw_fd)
+            .collect();
+        let byte = ORDER
+            | if input.is_some() { INPUT } else { 0 }
+            | if result.is_some() { RESULT } else { 0 };
         loop {
-            match self.send_order(descriptors.map(|fd| fd.as_raw_fd())) {
+            match self.send_order(byte, &numbers) {
                 Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
                 Err(error)
                     if error.raw_os_error() == Some(libc::ETOOMANYREFS)
@@ -80,15 +106,14 @@ impl Line {
         }
     }
 
-    fn send_order(&self, numbers: [i32; CARRIED]) -> io::Result<()> {
+    fn send_order(&self, mut byte: u8, numbers: &[i32]) -> io::Result<()> {
         let mut carriage: Carriage = [0; 8];
-        let mut byte = ORDER;
         let mut content = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
         let mut packet = packet(&mut content, &mut carriage);
         // SAFETY: the packet's control buffer is `carriage`, which has room for a header and more.
         let header = unsafe { libc::CMSG_FIRSTHDR(&raw const packet) };
         // SAFETY: arithmetic alone.
-        let length = unsafe { libc::CMSG_LEN(CARRIED_BYTES) } as usize;
+        let length = unsafe { libc::CMSG_LEN(bytes(numbers.len())) } as usize;
         // SAFETY: points into `carriage`, zeroed and aligned for a header.
         let head = unsafe { &mut *header };
         head.cmsg_level = libc::SOL_SOCKET;
@@ -96,8 +121,10 @@ impl Line {
         head.cmsg_len = length as _;
         // SAFETY: as above; its data follows it in `carriage`.
         let data = unsafe { libc::CMSG_DATA(header) };
-        // SAFETY: there is room for the numbers, as asserted above; they may lie unaligned.
-        unsafe { data.cast::<[i32; CARRIED]>().write_unaligned(numbers) };
+        // SAFETY: there is room for as many as there can be, as asserted above; they may lie unaligned.
+        unsafe {
+            std::ptr::copy_nonoverlapping(numbers.as_ptr().cast(), data, size_of_val(numbers))
+        };
         packet.msg_controllen = length as _;
         let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
         // SAFETY: the packet and all it points to live to the end of the call.
@@ -106,7 +133,7 @@ impl Line {
     }
 
     /// Waits for an order; `None` at the end of the line.
-    pub(crate) fn next_order(&self) -> io::Result<Option<[OwnedFd; CARRIED]>> {
+    pub(crate) fn next_order(&self) -> io::Result<Option<Order<OwnedFd>>> {
         let mut carriage: Carriage = [0; 8];
         let mut byte = 0;
         let mut content = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
@@ -129,10 +156,15 @@ impl Line {
         if received == 0 {
             return Ok(None);
         }
-        let carried = carried(&packet);
+        let mut carried = carried(&packet).into_iter();
         let whole = packet.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) == 0;
-        match carried {
-            Some(descriptors) if whole && byte == ORDER => Ok(Some(descriptors)),
+        let mut next = |bit: u8| (byte & bit != 0).then(|| carried.next()).flatten();
+        let [segment, input, result] = [ORDER, INPUT, RESULT].map(&mut next);
+        let count = [&segment, &input, &result].into_iter().flatten().count();
+        match segment {
+            Some(segment) if whole && count == byte.count_ones() as usize && carried.len() == 0 => {
+                Ok(Some(Order { segment, input, result }))
+            }
             _ => Err(io::Error::other("what came through the line is no order")),
         }
     }
@@ -199,9 +231,8 @@ fn packet(content: &mut libc::iovec, carriage: &mut Carriage) -> libc::msghdr {
     packet
 }
 
-/// Takes over the descriptors that came with a packet; `None`, and none is kept, if they are not as many
-/// as there should be.
-fn carried(packet: &libc::msghdr) -> Option<[OwnedFd; CARRIED]> {
+/// Takes over the descriptors that came with a packet.
+fn carried(packet: &libc::msghdr) -> Vec<OwnedFd> {
     let mut found = Vec::new();
     // SAFETY: the kernel has filled in the packet, whose control buffer still lives.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(packet) };
@@ -223,7 +254,7 @@ fn carried(packet: &libc::msghdr) -> Option<[OwnedFd; CARRIED]> {
         // SAFETY: a header in the packet's control buffer.
         header = unsafe { libc::CMSG_NXTHDR(packet, header) };
     }
-    found.try_into().ok()
+    found
 }
 
 #[cfg(test)]
@@ -239,10 +270,12 @@ mod tests {
         assert_eq!(launcher.heard(), Heard::Nothing);
         let (reader, writer) = io::pipe().unwrap();
         let null = File::open("/dev/null").unwrap();
-        launcher.order([null.as_fd(), writer.as_fd(), null.as_fd()]).unwrap();
+        let result = Some(writer.as_fd());
+        launcher.order(&Order { segment: null.as_fd(), input: None, result }).unwrap();
         drop(writer);
-        let [_, writer, _] = rank.next_order().unwrap().unwrap();
-        io::Write::write_all(&mut File::from(writer), b"through").unwrap();
+        let Order { input, result, .. } = rank.next_order().unwrap().unwrap();
+        assert!(input.is_none());
+        io::Write::write_all(&mut File::from(result.unwrap()), b"through").unwrap();
         let mut text = String::new();
         File::from(OwnedFd::from(reader)).read_to_string(&mut text).unwrap();
         assert_eq!(text, "through", "and nobody else holds the pipe's end");
@@ -259,7 +292,8 @@ mod tests {
         assert_eq!(launcher.heard(), Heard::Answer(0));
         assert_eq!(launcher.heard(), Heard::End);
         let null = File::open("/dev/null").unwrap();
-        assert!(launcher.order([null.as_fd(); 3]).is_err(), "nobody is there to follow it");
+        let order = Order { segment: null.as_fd(), input: None, result: None };
+        assert!(launcher.order(&order).is_err(), "nobody is there to follow it");
     }
 
     #[test]
@@ -272,10 +306,15 @@ mod tests {
     #[test]
     fn what_is_no_order_is_an_error() {
         let (launcher, rank) = Line::pair().unwrap();
-        launcher.answer(ORDER).unwrap();
-        assert!(rank.next_order().is_err(), "it carries nothing");
         let null = File::open("/dev/null").unwrap();
-        launcher.order([null.as_fd(); 3]).unwrap();
-        assert!(rank.next_order().unwrap().is_some(), "and the next one is whole again");
+        let null = null.as_raw_fd();
+        for (byte, carried) in
+            [(ORDER, 0), (0, 1), (ORDER, 2), (ORDER | INPUT, 1), (ORDER | INPUT | RESULT, 2)]
+        {
+            launcher.send_order(byte, &[null; MOST][..carried]).unwrap();
+            assert!(rank.next_order().is_err(), "{byte:#x} with {carried} descriptors");
+        }
+        launcher.send_order(ORDER | RESULT, &[null; 2]).unwrap();
+        assert!(rank.next_order().unwrap().is_some(), "and what comes then is whole again");
     }
 }

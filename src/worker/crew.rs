@@ -5,8 +5,8 @@
 
 use std::io;
 
-use super::tally::Before;
-use super::{Descriptors, End, take_part};
+use super::tally::Counts;
+use super::{End, take_part};
 use crate::host::line::Line;
 use crate::host::procs;
 use crate::job::LINE_FD;
@@ -18,16 +18,15 @@ pub(super) fn serve(rank: u32, catalog: &Catalog) -> io::Result<End> {
     // SAFETY: a rank's first act; nothing else in this process owns this number.
     let line = Line::from_inherited(unsafe { procs::inherited(LINE_FD) }?);
     procs::close_from(LINE_FD as u32 + 1);
-    let mut before = Before::default();
-    while let Some([segment, input, result]) = line.next_order()? {
-        let descriptors = Descriptors { segment, input, result };
-        let end = take_part(rank, &descriptors, &mut before, catalog)?;
-        drop(descriptors);
+    let mut counts = Counts::new();
+    while let Some(order) = line.next_order()? {
+        let end = take_part(rank, &order, &mut counts, catalog)?;
+        drop(order);
         match end {
             End::Done => line.answer(end.status())?,
             End::Stopped => {
                 line.answer(end.status())?;
-                before = Before::now(); // Nobody has asked since it began.
+                counts.begin_anew(); // Nobody has asked since it began.
             }
             // As good as dead: what a kernel that failed has left behind is nobody's to use.
             End::Faulty => return Ok(end),

@@ -29,7 +29,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use self::rank::Rank;
-use self::tally::Before;
+use self::tally::Counts;
+use crate::host::line::Order;
 use crate::host::procs;
 use crate::job::{INPUT_FD, RESULT_FD, SEGMENT_FD};
 use crate::kernel::{Catalog, Kernel, KernelError};
@@ -74,7 +75,7 @@ pub(crate) fn enter_if_rank(tables: &[&[&'static dyn Kernel]]) {
     let status = match live(&mark, &Catalog::new(tables)) {
         Ok(end) => end.status(),
         Err(error) => {
-            // Before the segment is attached stderr is all there is.
+            // Counts the segment is attached stderr is all there is.
             use std::io::Write;
             let _ = writeln!(io::stderr(), "spmd: error: a rank could not start: {error}");
             125
@@ -102,19 +103,19 @@ fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
     if let Some(Ok(fault)) = part.map(str::parse) {
         inject::strike(fault);
     }
-    let descriptors = Descriptors::take()?;
+    let order = inherited_order()?;
     procs::close_from(RESULT_FD as u32 + 1);
-    take_part(rank, &descriptors, &mut Before::default(), catalog)
+    take_part(rank, &order, &mut Counts::new(), catalog)
 }
 
 /// Does a rank's part of one world.
 fn take_part(
     rank: u32,
-    descriptors: &Descriptors,
-    before: &mut Before,
+    order: &Order<OwnedFd>,
+    counts: &mut Counts,
     catalog: &Catalog,
 ) -> io::Result<End> {
-    let attached = Attached::new(descriptors.segment.as_fd())?;
+    let attached = Attached::new(order.segment.as_fd())?;
     let control = attached.control();
     let slot = control
         .ranks()
@@ -126,7 +127,7 @@ fn take_part(
     let rank = Rank::new(rank, control, slot);
 
     // Kernels are called all over this, so a panic is most likely one's; either way it is told.
-    let run = caught(|| rank.run(&attached, descriptors, before, catalog));
+    let run = caught(|| rank.run(&attached, order, counts, catalog));
     let run = run.unwrap_or_else(|said| Err(Stop::Fault(Fault::Panic, None, said)));
     let end = match run {
         Ok(()) => End::Done,
@@ -147,21 +148,14 @@ fn forget_mark() {
     unsafe { std::env::remove_var(MARK) };
 }
 
-/// What a world is made of: what the launcher placed at fixed numbers, or sent with an order. Input and
-/// result are the segment once more when there is no such file.
-struct Descriptors {
-    segment: OwnedFd,
-    input: OwnedFd,
-    result: OwnedFd,
-}
-
-impl Descriptors {
-    #[expect(unsafe_code, reason = "takes over inherited descriptors")]
-    fn take() -> io::Result<Self> {
-        // SAFETY: a rank's first act; nothing else in this process owns these numbers.
-        let take = |number| unsafe { procs::inherited(number) };
-        Ok(Self { segment: take(SEGMENT_FD)?, input: take(INPUT_FD)?, result: take(RESULT_FD)? })
-    }
+/// Takes over what the launcher placed at fixed numbers. Input and result are the segment once more when
+/// there is no such file.
+#[expect(unsafe_code, reason = "takes over inherited descriptors")]
+fn inherited_order() -> io::Result<Order<OwnedFd>> {
+    // SAFETY: a rank's first act; nothing else in this process owns these numbers.
+    let take = |number| unsafe { procs::inherited(number) };
+    let segment = take(SEGMENT_FD)?;
+    Ok(Order { segment, input: Some(take(INPUT_FD)?), result: Some(take(RESULT_FD)?) })
 }
 
 /// Why a rank gives up.
