@@ -232,6 +232,7 @@ fn packet(content: &mut libc::iovec, carriage: &mut Carriage) -> libc::msghdr {
 }
 
 /// Takes over the descriptors that came with a packet.
+#[allow(clippy::unnecessary_cast, reason = "with other C libraries a length is 32 bits")]
 fn carried(packet: &libc::msghdr) -> Vec<OwnedFd> {
     let mut found = Vec::new();
     // SAFETY: the kernel has filled in the packet, whose control buffer still lives.
