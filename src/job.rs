@@ -171,6 +171,8 @@ pub(crate) const SEGMENT_FD: i32 = 3;
 pub(crate) const INPUT_FD: i32 = 4;
 /// The output file, or the checkpoint, in a rank.
 pub(crate) const RESULT_FD: i32 = 5;
+/// Where a rank that waits for orders finds its line: it has nothing else yet.
+pub(crate) const LINE_FD: i32 = 3;
 
 impl Job {
     pub(crate) fn patience(&self) -> Patience {

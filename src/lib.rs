@@ -7,6 +7,7 @@
 //! - [`main()`] gives a program of your own the whole command line, with your [`Kernel`]s added.
 //! - [`Run`] starts a run from a program, which stays responsive: [`Handle::progress`],
 //!   [`Handle::cancel`], [`Handle::wait`].
+//! - [`Crew`] runs many, one after another, whose ranks stay alive in between.
 //!
 //! `ARCHITECTURE.md` tells how it works, from a chunk's and from a byte's point of view.
 
@@ -15,6 +16,7 @@ mod bench;
 mod calibration;
 mod clean;
 mod cli;
+mod crew;
 mod data;
 mod engine;
 mod error;
@@ -45,6 +47,7 @@ mod worker;
 
 use std::process::ExitCode;
 
+pub use crew::Crew;
 pub use data::{DType, InputSpec, OutputSpec, Overflow, Scalar, Shape};
 pub use error::{Error, Exit, Explained};
 pub use host::affinity::CpuSet;

@@ -1,6 +1,8 @@
 //! Which CPU each rank gets, and how many ranks there are by default: pure arithmetic over what the
 //! machine said.
 
+mod survey;
+
 use std::num::NonZeroU32;
 
 use crate::error::{Error, Explained};
@@ -9,6 +11,8 @@ use crate::host::limits;
 use crate::host::topology::{self, Place};
 use crate::options::{Bind, Map, Procs};
 use crate::shm::MAX_PROCS;
+
+pub(crate) use self::survey::Survey;
 
 /// What this machine lets this process use. Asked piece by piece, and only what decides something:
 /// each answer is a handful of files to read, and a small run takes no longer than that.
@@ -22,7 +26,7 @@ pub(crate) trait Machine {
 }
 
 /// The machine this process runs on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ThisMachine;
 
 impl Machine for ThisMachine {

@@ -10,6 +10,7 @@ use crate::engine::{Audience, Cause, Collected, Orders, World};
 use crate::error::{Error, Explained};
 use crate::kernel::{Catalog, Kernel};
 use crate::options::{Count, FilePath, KeyValue, Procs, RunOptions, Span, Verify};
+use crate::placement::{Machine, ThisMachine};
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::schedule::{Chunk, Schedule};
@@ -155,11 +156,15 @@ impl Run {
     }
 
     pub(crate) fn plan(self) -> Result<Plan, Error> {
+        self.plan_on(&ThisMachine)
+    }
+
+    pub(crate) fn plan_on(self, machine: &dyn Machine) -> Result<Plan, Error> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         let options = self.options.over(RunOptions::built_in()?);
-        Plan::new(options, self.values, &catalog())
+        Plan::new(machine, options, self.values, &catalog())
     }
 
     /// Checks options and input, and lets the run begin.
@@ -171,15 +176,21 @@ impl Run {
     /// [`Error::Rejected`] and [`Error::KernelMissing`] for what the caller can mend,
     /// [`Error::Refused`] for what the machine does not give. Nothing is left behind.
     pub fn start(self) -> Result<Handle, Error> {
-        if std::env::var_os(crate::worker::MARK).is_some() {
-            // A rank of a program that did not call `init` has come to start a run of its own.
-            return Err(Error::refused(
-                Explained::new("this process is itself a rank")
-                    .hint("call `spmd::init` or `spmd::main` first thing in main"),
-            ));
-        }
+        no_rank_here()?;
         Handle::start(self.plan()?)
     }
+}
+
+/// Refuses to start runs in a rank.
+pub(crate) fn no_rank_here() -> Result<(), Error> {
+    if std::env::var_os(crate::worker::MARK).is_some() {
+        // A rank of a program that did not call `init` has come to start a run of its own.
+        return Err(Error::refused(
+            Explained::new("this process is itself a rank")
+                .hint("call `spmd::init` or `spmd::main` first thing in main"),
+        ));
+    }
+    Ok(())
 }
 
 /// A run that is going on. Dropping it ends the run.
@@ -308,11 +319,7 @@ impl Handle {
     pub fn wait(mut self) -> Result<Finished, Error> {
         let joined = self.thread.take().map(JoinHandle::join);
         match joined {
-            Some(Ok(collected)) => {
-                let collected = collected?;
-                collected.results.world().release(); // The results are the caller's now.
-                Ok(Finished { collected })
-            }
+            Some(Ok(collected)) => collected.map(Finished::new),
             Some(Err(_)) | None => {
                 Err(Error::refused("the watching thread panicked: a bug in spmd"))
             }
@@ -335,6 +342,11 @@ pub struct Finished {
 }
 
 impl Finished {
+    pub(crate) fn new(collected: Collected) -> Self {
+        collected.results.world().release(); // The results are the caller's now.
+        Self { collected }
+    }
+
     /// Copies the results out, in index order.
     ///
     /// # Errors

@@ -50,7 +50,7 @@ impl World {
         let mut history = History::default();
         let mut ledger = Ledger::new(self.plan.procs());
         orders.check()?;
-        let watched = self.watch(orders, &mut ledger, &mut history, audience)?;
+        let watched = self.watch(None, orders, &mut ledger, &mut history, audience)?;
         let Watched { ended: Ended::Complete, pids, .. } = watched else {
             // No death is survived here, so nothing asks for another beginning.
             return Err(Error::failed("a rank of the bench was lost"));

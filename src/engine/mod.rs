@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! World::build       checkpoint, staged output, segment, input   nothing runs yet; all refusals
+//! Crew::company      processes that an earlier run has left      or none: then each is started
 //! Ranks::start       one process a rank                          from the thread that watches them
 //! Supervisor::watch  pidfds, pulse, cancellation, deadline       takes no lock, waits at no barrier
 //!   deaths           what a death means                          from facts alone
@@ -10,13 +11,16 @@
 //! ```
 
 mod audience;
+mod birth;
 mod calibrate;
 mod checkpoint;
 mod collect;
+mod crew;
 mod deaths;
 mod history;
 mod names;
 mod orders;
+mod process;
 mod pulse;
 mod ranks;
 mod recording;
@@ -28,6 +32,7 @@ mod world;
 pub(crate) use audience::Audience;
 pub(crate) use calibrate::{Calibrated, Sample};
 pub(crate) use collect::{Collected, Pinned, RankReport};
+pub(crate) use crew::Crew;
 pub(crate) use history::History;
 pub(crate) use orders::{Cause, Orders};
 pub(crate) use results::Results;
@@ -54,6 +59,25 @@ impl World {
         orders: &Orders,
         audience: &mut dyn Audience,
     ) -> Result<Collected, Error> {
+        self.run_with(None, orders, audience)
+    }
+
+    /// Runs to the end with ranks of a crew, which stay alive afterwards.
+    pub(crate) fn run_in(
+        self,
+        crew: &mut Crew,
+        orders: &Orders,
+        audience: &mut dyn Audience,
+    ) -> Result<Collected, Error> {
+        self.run_with(Some(crew), orders, audience)
+    }
+
+    fn run_with(
+        self,
+        mut crew: Option<&mut Crew>,
+        orders: &Orders,
+        audience: &mut dyn Audience,
+    ) -> Result<Collected, Error> {
         let mut world = self;
         let mut history = History::default();
         let mut ledger = Ledger::new(world.plan.procs());
@@ -64,7 +88,8 @@ impl World {
             orders.check()?;
             audience.began(&world.segment, world.resumed());
             let keeper = world.arm()?;
-            let watched = world.watch(orders, &mut ledger, &mut history, audience);
+            let crew = crew.as_deref_mut();
+            let watched = world.watch(crew, orders, &mut ledger, &mut history, audience);
             if let (Some(checkpoint), Some(keeper)) = (&world.checkpoint, &keeper)
                 && let Some(text) = checkpoint.fault(keeper)
             {
@@ -96,12 +121,14 @@ impl World {
     /// Starts the ranks, and watches them until all have ended.
     fn watch(
         &self,
+        crew: Option<&mut Crew>,
         orders: &Orders,
         ledger: &mut Ledger,
         history: &mut History,
         audience: &mut dyn Audience,
     ) -> Result<Watched, Error> {
-        let ranks = Ranks::start(self)?;
+        let lent = crew.map_or(Ok(None), |crew| crew.company(self))?;
+        let ranks = Ranks::start(self, lent)?;
         let spawned = clock::now_ns();
         let mut supervisor = Supervisor {
             world: self,

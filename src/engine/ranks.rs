@@ -1,85 +1,86 @@
-//! Starts the ranks: this program again, told by its environment that it is one.
+//! The ranks of a world: who is in which seat, and what became of them.
 
-use std::ffi::{CString, OsString};
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
+use super::birth::{Birth, enough_descriptors};
+use super::crew::Company;
+use super::process::{self, Process};
 use super::world::World;
-use crate::error::{Error, Explained};
-use crate::host::limits;
-use crate::host::procs::{self, Child};
+use crate::error::Error;
+use crate::host::procs::{Child, Ended};
 use crate::inject::Action;
 use crate::shm::Point;
-use crate::worker;
-
-/// Libraries that start a thread per CPU unless told otherwise: N ranks would start N² of them.
-const THREAD_COUNTS: [&str; 8] = [
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-];
 
 /// The ranks of a world. Dropped before all have been seen to end, it kills and reaps the rest.
 pub(super) struct Ranks<'w> {
     world: &'w World,
-    /// What every rank finds in its environment.
-    common: Vec<CString>,
+    origin: Origin<'w>,
     seats: Vec<Seat>,
+}
+
+/// Where processes come from, and where they go.
+pub(super) enum Origin<'w> {
+    /// Each is started for this world, and exits at its end.
+    Started(Birth),
+    /// They are a crew's, which gets back whoever has answered.
+    Lent(&'w mut Company),
 }
 
 /// One rank: its latest process, and what became of that.
 #[derive(Debug)]
-pub(super) struct Seat {
-    child: Child,
+struct Seat {
+    process: Process,
     state: State,
-    /// When the process was started.
-    began: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Running,
+    /// It was sent a signal that ends it: nothing counts any more but that.
+    Condemned,
+    /// It has answered, and waits for the next world.
+    AtRest,
     /// Dead, and to be started again once the barrier it had arrived at has opened.
     Awaiting,
     /// It has ended, and is needed no more.
     Left,
 }
 
+impl State {
+    fn is_living(self) -> bool {
+        matches!(self, Self::Running | Self::Condemned)
+    }
+}
+
 impl Drop for Ranks<'_> {
     fn drop(&mut self) {
-        for (_, child) in self.living() {
-            child.signal(libc::SIGKILL);
-        }
-        for (_, child) in self.living() {
-            // Bounded: a process that is stuck in the kernel must not hold up its launcher for ever.
-            for _ in 0..50 {
-                if child.reap().is_some() {
-                    break;
-                }
-                let _ = procs::poll(&[child.pidfd.as_fd()], 100); // Looks again either way.
+        let living = self.seats.iter().filter(|seat| seat.state.is_living());
+        process::end(living.map(|seat| &seat.process));
+        let Origin::Lent(company) = &mut self.origin else { return };
+        for (rank, seat) in (0..).zip(std::mem::take(&mut self.seats)) {
+            if seat.state == State::AtRest {
+                company.take_back(rank, seat.process);
             }
         }
     }
 }
 
 impl<'w> Ranks<'w> {
-    /// Starts every rank of a world, or none.
-    pub(super) fn start(world: &'w World) -> Result<Self, Error> {
+    /// Lets every rank of a world begin, or none.
+    pub(super) fn start(world: &'w World, lent: Option<&'w mut Company>) -> Result<Self, Error> {
         let procs = world.plan.procs();
-        enough_descriptors(procs)?;
-        let seats = Vec::with_capacity(procs as usize);
-        let mut ranks = Self { world, common: environment(world), seats };
+        let origin = match lent {
+            Some(company) => Origin::Lent(company),
+            None => {
+                enough_descriptors(procs, 1)?;
+                Origin::Started(Birth::of(&world.plan))
+            }
+        };
+        let mut ranks = Self { world, origin, seats: Vec::with_capacity(procs as usize) };
         for rank in 0..procs {
-            let child = ranks.spawn(rank)?;
-            ranks.seats.push(Seat { child, state: State::Running, began: Instant::now() });
+            let process = ranks.begin(rank)?;
+            ranks.seats.push(Seat { process, state: State::Running });
         }
         Ok(ranks)
     }
@@ -87,24 +88,20 @@ impl<'w> Ranks<'w> {
     /// Starts a rank that has died once more.
     pub(super) fn replace(&mut self, rank: u32) -> Result<(), Error> {
         self.world.segment.control().ranks()[rank as usize].renew();
-        let child = self.spawn(rank)?;
-        self.seats[rank as usize] = Seat { child, state: State::Running, began: Instant::now() };
+        let process = self.begin(rank)?;
+        self.seats[rank as usize] = Seat { process, state: State::Running };
         Ok(())
     }
 
-    fn spawn(&self, rank: u32) -> Result<Child, Error> {
-        let number = rank.to_string();
-        let mut environment = self.common.clone();
-        environment.extend(variable(worker::RANK, &number));
-        if let Some(cpu) = self.world.plan.placement.pins.get(rank as usize).copied().flatten() {
-            environment.extend(variable("SPMD_CPU", &cpu.to_string()));
+    /// Lets a process begin with a rank's part of the world.
+    fn begin(&mut self, rank: u32) -> Result<Process, Error> {
+        let fault = self.fault_at_start(rank);
+        match &mut self.origin {
+            Origin::Started(birth) => {
+                birth.once(rank, fault, &self.world.descriptors()).map(Process::once)
+            }
+            Origin::Lent(company) => company.order(rank, &self.world.order()),
         }
-        let fault = self.fault_at_start(rank).map_or(String::new(), |fault| format!(":{fault}"));
-        environment.extend(variable(worker::MARK, &format!("{}{fault}", std::process::id())));
-        let number = CString::new(number).unwrap_or_default();
-        let arguments = [c"spmd-rank", &number];
-        procs::spawn(procs::SELF, &arguments, &environment, &self.world.descriptors())
-            .map_err(|error| refused(rank, self.world.plan.procs(), &error))
     }
 
     /// Returns the injected fault that strikes this process before it can read of it in the segment.
@@ -118,12 +115,49 @@ impl<'w> Ranks<'w> {
         Some(fault.action)
     }
 
-    /// Returns the ranks whose process has not been seen to end.
+    /// Returns the ranks whose process has not been seen to end, or to be done.
     pub(super) fn living(&self) -> impl Iterator<Item = (u32, &Child)> {
         let numbered = (0..).zip(&self.seats);
         numbered
-            .filter(|(_, seat)| seat.state == State::Running)
-            .map(|(rank, seat)| (rank, &seat.child))
+            .filter(|(_, seat)| seat.state.is_living())
+            .map(|(rank, seat)| (rank, &seat.process.child))
+    }
+
+    /// Returns what becomes readable when a living rank has something to say; with its number.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = (u32, BorrowedFd<'_>)> {
+        (0..).zip(&self.seats).filter(|(_, seat)| seat.state.is_living()).flat_map(
+            |(rank, seat)| {
+                // What a condemned one has answered is not heard, and would be readable for ever.
+                let line = seat.process.line().filter(|_| seat.state == State::Running);
+                let pidfd = seat.process.child.pidfd.as_fd();
+                line.map(AsFd::as_fd).into_iter().chain([pidfd]).map(move |fd| (rank, fd))
+            },
+        )
+    }
+
+    /// Returns how a rank ended, if it has: it exited, was killed, or has answered in place of exiting.
+    pub(super) fn end_of(&mut self, rank: u32) -> Option<Ended> {
+        let seat = &mut self.seats[rank as usize];
+        if seat.state == State::Running
+            && let Some(end) = seat.process.answered()
+        {
+            seat.state = State::AtRest;
+            return Some(end);
+        }
+        seat.process.child.reap()
+    }
+
+    /// Sends a rank a signal that is to end it.
+    pub(super) fn condemn(&mut self, rank: u32, signal: i32) {
+        let seat = &mut self.seats[rank as usize];
+        seat.process.child.signal(signal);
+        seat.state = State::Condemned;
+    }
+
+    /// Sends all living ranks a signal that is to end them.
+    pub(super) fn condemn_all(&mut self, signal: i32) {
+        let living: Vec<u32> = self.living().map(|(rank, _)| rank).collect();
+        living.into_iter().for_each(|rank| self.condemn(rank, signal));
     }
 
     /// Returns the dead ranks that wait to be started again.
@@ -132,31 +166,39 @@ impl<'w> Ranks<'w> {
         numbered.filter(|(_, seat)| seat.state == State::Awaiting).map(|(rank, _)| rank).collect()
     }
 
-    /// Says whether the process of a rank has been seen to end.
-    pub(super) fn is_dead(&self, rank: u32) -> bool {
-        self.seats.get(rank as usize).is_none_or(|seat| seat.state != State::Running)
+    /// Says whether a rank has no process that is at work in the world.
+    pub(super) fn is_gone(&self, rank: u32) -> bool {
+        self.seats.get(rank as usize).is_none_or(|seat| !seat.state.is_living())
     }
 
-    /// Notes that the process of a rank has ended, and whether another one is to follow.
+    /// Notes that a rank has ended, and whether another process is to follow.
     pub(super) fn ended(&mut self, rank: u32, follow: Follow) {
-        self.seats[rank as usize].state = match follow {
-            Follow::Replacement => State::Awaiting,
-            Follow::Nobody => State::Left,
+        let seat = &mut self.seats[rank as usize];
+        seat.state = match (follow, seat.state) {
+            (Follow::Nobody, State::AtRest) => State::AtRest,
+            (Follow::Nobody, _) => State::Left,
+            (Follow::Replacement, was) => {
+                if was == State::AtRest {
+                    // It stopped, and nobody knows why: as if it had exited.
+                    process::end(std::iter::once(&seat.process));
+                }
+                State::Awaiting
+            }
         };
     }
 
     pub(super) fn child(&self, rank: u32) -> &Child {
-        &self.seats[rank as usize].child
+        &self.seats[rank as usize].process.child
     }
 
-    /// Returns when the latest process of a rank was started.
-    pub(super) fn began(&self, rank: u32) -> Instant {
-        self.seats[rank as usize].began
+    /// Returns when the latest process of a rank was started, unless it is known to be a rank's.
+    pub(super) fn began(&self, rank: u32) -> Option<Instant> {
+        self.seats[rank as usize].process.began
     }
 
     /// Returns the pid of each rank's latest process.
     pub(super) fn pids(&self) -> Vec<i32> {
-        self.seats.iter().map(|seat| seat.child.pid).collect()
+        self.seats.iter().map(|seat| seat.process.child.pid).collect()
     }
 }
 
@@ -165,68 +207,4 @@ impl<'w> Ranks<'w> {
 pub(super) enum Follow {
     Replacement,
     Nobody,
-}
-
-fn refused(rank: u32, procs: u32, error: &io::Error) -> Error {
-    let what = Explained::new(format!("cannot start rank {rank} of {procs}: {error}"));
-    Error::refused(match error.raw_os_error() {
-        Some(libc::EAGAIN) => {
-            what.hint("the limit on processes (ulimit -u, pids.max); a smaller --procs")
-        }
-        Some(libc::EMFILE | libc::ENFILE) => {
-            what.hint("the limit on open files (ulimit -n); a smaller --procs")
-        }
-        Some(libc::ENOENT) => what.hint("ranks are started from /proc/self/exe: is /proc mounted?"),
-        _ => what,
-    })
-}
-
-/// Checks the limit on descriptors before the first rank exists.
-fn enough_descriptors(procs: u32) -> Result<(), Error> {
-    // One for each rank, and some for what is open already and will be.
-    let need = u64::from(procs) + 24;
-    match limits::descriptors() {
-        Some(limit) if limit < need => Err(Error::refused(
-            Explained::new(format!("{procs} ranks need {need} open files, the limit is {limit}"))
-                .hint("ulimit -n, or a smaller --procs"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Returns the environment all ranks share: this process's, and who they are.
-fn environment(world: &World) -> Vec<CString> {
-    let procs = world.plan.procs();
-    let ours = [worker::MARK, worker::RANK, "SPMD_PROCS", "SPMD_RUN_ID", "SPMD_CPU"];
-    let mut environment: Vec<CString> = std::env::vars_os()
-        .filter(|(name, _)| !ours.iter().any(|ours| name == ours))
-        .filter_map(|(name, value)| entry(name, value))
-        .collect();
-    let cpus = if world.plan.placement.pins.iter().all(Option::is_some) {
-        1
-    } else {
-        (world.plan.placement.cpus / procs as usize).max(1)
-    };
-    let cpus = cpus.to_string();
-    for name in THREAD_COUNTS.into_iter().filter(|name| std::env::var_os(name).is_none()) {
-        environment.extend(variable(name, &cpus));
-    }
-    environment.extend(variable("SPMD_PROCS", &procs.to_string()));
-    environment.extend(variable("SPMD_RUN_ID", &run_id()));
-    environment
-}
-
-fn entry(mut name: OsString, value: OsString) -> Option<CString> {
-    name.push("=");
-    name.push(value);
-    CString::new(name.into_vec()).ok()
-}
-
-fn variable(name: &str, value: &str) -> Option<CString> {
-    entry(name.into(), value.into())
-}
-
-/// Returns a number that tells this run from others: no secret, only distinct.
-fn run_id() -> String {
-    format!("{:016x}", RandomState::new().build_hasher().finish())
 }

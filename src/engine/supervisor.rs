@@ -1,11 +1,11 @@
 //! Watches the ranks until all have ended: recovers what the dead had in hand, and ends the others
 //! when they must.
 //!
-//! One poll over every rank's pidfd and the orders from outside: whichever rank ends first is seen
-//! first, in well under a millisecond. The supervisor takes no lock that a rank takes and waits at no
+//! One poll over every rank's pidfd, its line where it is of a crew, and the orders from outside: whichever
+//! rank ends first is seen first, in well under a millisecond. The supervisor takes no lock that a rank takes and waits at no
 //! barrier, so no death of a rank can stop it.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use super::audience::Audience;
@@ -17,7 +17,7 @@ use super::ranks::{Follow, Ranks};
 use super::world::World;
 use crate::error::{Error, Explained};
 use crate::host::limits::OomKills;
-use crate::host::procs::{self, Child};
+use crate::host::procs;
 use crate::schedule::Chunk;
 use crate::shm::{Abort, Care, Lock, RankSlot, Stage};
 
@@ -89,13 +89,15 @@ impl Supervisor<'_, '_> {
             }
             if let Some(failure) = &failure {
                 let stopping = stopping.get_or_insert_with(|| self.abort(now, failure));
-                stopping.escalate(now, self.ranks.living().map(|(_, child)| child));
+                if let Some(signal) = stopping.escalate(now) {
+                    self.ranks.condemn_all(signal);
+                }
                 if now - stopping.since > GIVE_UP_AFTER {
                     return Err(self.stuck(failure));
                 }
             }
             for rank in self.wait(now, stopping.as_ref())? {
-                let Some(end) = self.ranks.child(rank).reap() else { continue };
+                let Some(end) = self.ranks.end_of(rank) else { continue };
                 let done = finished(self.world, rank, end);
                 if failure.is_some() || done {
                     self.ranks.ended(rank, Follow::Nobody);
@@ -146,7 +148,7 @@ impl Supervisor<'_, '_> {
                 // that is slow from one that will never come back.
                 Finding::Overtime(rank) => {
                     if !self.overtime.contains(&rank) {
-                        self.ranks.child(rank).signal(libc::SIGKILL);
+                        self.ranks.condemn(rank, libc::SIGKILL);
                         self.overtime.push(rank);
                     }
                 }
@@ -165,7 +167,10 @@ impl Supervisor<'_, '_> {
         self.ranks
             .living()
             .map(|(rank, _)| rank)
-            .filter(|&rank| self.ranks.began(rank).elapsed() > BEGIN_WITHIN && starting(rank))
+            .filter(|&rank| {
+                let began = self.ranks.began(rank);
+                began.is_some_and(|began| began.elapsed() > BEGIN_WITHIN) && starting(rank)
+            })
             .collect()
     }
 
@@ -173,9 +178,9 @@ impl Supervisor<'_, '_> {
     fn wait(&self, now: Instant, stopping: Option<&Stopping>) -> Result<Vec<u32>, Error> {
         let mut numbers = Vec::new();
         let mut descriptors: Vec<BorrowedFd<'_>> = Vec::new();
-        for (rank, child) in self.ranks.living() {
+        for (rank, descriptor) in self.ranks.descriptors() {
             numbers.push(rank);
-            descriptors.push(child.pidfd.as_fd());
+            descriptors.push(descriptor);
         }
         descriptors.extend(self.orders.descriptors(stopping.is_some()));
         let timeout = match stopping {
@@ -184,7 +189,10 @@ impl Supervisor<'_, '_> {
         };
         let ready = procs::poll(&descriptors, milliseconds(timeout))
             .map_err(|e| Error::refused(format!("cannot watch the ranks: {e}")))?;
-        Ok(numbers.into_iter().zip(ready).filter(|(_, ready)| *ready).map(|(n, _)| n).collect())
+        let mut heard: Vec<u32> =
+            numbers.into_iter().zip(ready).filter(|(_, ready)| *ready).map(|(n, _)| n).collect();
+        heard.dedup(); // Those of one rank follow each other.
+        Ok(heard)
     }
 
     /// Returns how long nothing is due.
@@ -245,7 +253,7 @@ impl Supervisor<'_, '_> {
     fn seat_again(&mut self, rank: u32) -> Result<(), Error> {
         let control = self.world.segment.control();
         let barrier = control.barrier();
-        let dead = |rank| self.ranks.is_dead(rank);
+        let dead = |rank| self.ranks.is_gone(rank);
         // It may have died on its way from completing the world to opening the barrier.
         barrier.stand_in(self.world.plan.procs(), dead, |_| false);
         if self.world.is_over() {
@@ -313,16 +321,21 @@ enum Sent {
 }
 
 impl Stopping {
-    fn escalate<'a>(&mut self, now: Instant, living: impl Iterator<Item = &'a Child>) {
+    /// Returns the signal that is due, once.
+    fn escalate(&mut self, now: Instant) -> Option<i32> {
         let due = match now - self.since {
             passed if passed >= KILL_AFTER => Sent::Kill,
             passed if passed >= TERM_AFTER => Sent::Term,
             _ => Sent::Nothing,
         };
-        if due != self.sent {
-            let signal = if due == Sent::Kill { libc::SIGKILL } else { libc::SIGTERM };
-            living.for_each(|child| child.signal(signal));
-            self.sent = due;
+        if due == self.sent {
+            return None;
+        }
+        self.sent = due;
+        match due {
+            Sent::Nothing => None,
+            Sent::Term => Some(libc::SIGTERM),
+            Sent::Kill => Some(libc::SIGKILL),
         }
     }
 

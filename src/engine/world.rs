@@ -9,6 +9,7 @@ use super::recording;
 use crate::data::{OutputSpec, Source, StagedFile, npy_header};
 use crate::error::Error;
 use crate::host::clock;
+use crate::host::line::Order;
 use crate::host::map::{Access, Window};
 use crate::job::{InputAt, ResultAt};
 use crate::phase::Phase;
@@ -142,19 +143,24 @@ impl World {
         refused || Phase::at(epoch, job.passes(), serial) == Phase::Over
     }
 
-    /// Returns the descriptors of a rank, in the order of their numbers there.
-    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 3] {
-        // A rank always gets all three; where there is no such file it is the segment again.
-        let segment = self.segment.fd();
+    /// Returns what a rank of this world is to take part in.
+    pub(super) fn order(&self) -> Order<BorrowedFd<'_>> {
         let input = match &self.plan.input.source {
-            Source::File { file, .. } => file.as_fd(),
-            Source::Index { .. } | Source::Text(_) | Source::Values(_) => segment,
+            Source::File { file, .. } => Some(file.as_fd()),
+            Source::Index { .. } | Source::Text(_) | Source::Values(_) => None,
         };
         let result = match (self.result_file(), self.plan.job.result) {
-            (Some(file), ResultAt::File { .. }) => file.as_fd(),
-            _ => segment,
+            (Some(file), ResultAt::File { .. }) => Some(file.as_fd()),
+            _ => None,
         };
-        [segment, input, result]
+        Order { segment: self.segment.fd(), input, result }
+    }
+
+    /// Returns the descriptors of a rank that is started for this world, in the order of their numbers there.
+    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 3] {
+        // It always gets all three; where there is no such file it is the segment again.
+        let Order { segment, input, result } = self.order();
+        [segment, input.unwrap_or(segment), result.unwrap_or(segment)]
     }
 
     /// Maps the result array for reading, where a file holds it.

@@ -70,6 +70,24 @@ impl Window {
     }
 }
 
+/// Reads the first `len` bytes of a file to `to`; fewer are an error.
+///
+/// # Safety
+/// `to` points at that many writable bytes that nobody else uses.
+#[expect(unsafe_code, reason = "pread on a descriptor that is only borrowed")]
+pub(crate) unsafe fn read_start(fd: BorrowedFd<'_>, to: *mut u8, len: usize) -> io::Result<()> {
+    // SAFETY: the caller's promise.
+    let read = unsafe { libc::pread(fd.as_raw_fd(), to.cast(), len, 0) };
+    match usize::try_from(read) {
+        Ok(read) if read == len => Ok(()),
+        Ok(read) => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("{len} bytes are to be read, the file has {read}"),
+        )),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Returns the length of an open file.
 #[expect(unsafe_code, reason = "fstat on a descriptor that is only borrowed")]
 pub(crate) fn file_len(fd: BorrowedFd<'_>) -> io::Result<u64> {

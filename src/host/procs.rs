@@ -277,18 +277,6 @@ pub(crate) unsafe fn inherited(number: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// What the kernel counted for this process.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Usage {
-    pub(crate) max_rss_bytes: u64,
-    pub(crate) involuntary_switches: u64,
-}
-
-/// Asks the kernel what this process has used.
-pub(crate) fn usage() -> Usage {
-    Usage { max_rss_bytes: peak_rss(), involuntary_switches: involuntary_switches(Whose::Own) }
-}
-
 /// Whose figures the kernel is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whose {
@@ -310,16 +298,6 @@ pub(crate) fn involuntary_switches(whose: Whose) -> u64 {
     // SAFETY: zeroed above.
     let usage = unsafe { usage.assume_init() };
     usage.ru_nivcsw.unsigned_abs()
-}
-
-/// Returns this program's peak of resident memory.
-///
-/// Not `ru_maxrss`: that begins with the peak of whoever called exec, here the launcher's.
-fn peak_rss() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }
 
 /// Sets the limit on core dumps to zero: a crash must not take minutes to become a death.

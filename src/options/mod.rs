@@ -7,6 +7,7 @@
 mod values;
 
 use std::num::NonZeroU32;
+use std::sync::OnceLock;
 
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
@@ -280,9 +281,15 @@ impl RunOptions {
 
     /// Reads the built-in defaults.
     pub(crate) fn built_in() -> Result<Self, Error> {
-        toml::from_str(DEFAULTS).map_err(|error| {
+        /// Whoever plans many runs reads them once.
+        static READ: OnceLock<RunOptions> = OnceLock::new();
+        if let Some(read) = READ.get() {
+            return Ok(read.clone());
+        }
+        let read = toml::from_str::<Self>(DEFAULTS).map_err(|error| {
             Error::refused(format!("the built-in defaults cannot be read: {}", error.message()))
-        })
+        })?;
+        Ok(READ.get_or_init(|| read).clone())
     }
 
     /// Returns every option this layer speaks of, by name, as JSON values.

@@ -20,7 +20,7 @@ use crate::job::{Accounts, InputAt, Job, Mode, Recording, ResultAt, WordsAt};
 use crate::kernel::{Catalog, Cost, Kernel, Params, Picture, Reads, Repeatable, Setting};
 use crate::left::Left;
 use crate::options::{Bind, Huge, Map, OnDeath, Procs, RunOptions, Verify, Wait};
-use crate::placement::{Crowding, Placement, ThisMachine};
+use crate::placement::{Crowding, Machine, Placement};
 use crate::schedule::{Partition, Schedule, ScheduleKind, settle};
 use crate::shm::{Backing, Dims, Layout};
 
@@ -51,8 +51,9 @@ pub(crate) enum Chosen {
 }
 
 impl Plan {
-    /// Resolves options, with `given` in place of an `--input` where a program passed values.
+    /// Resolves options on a machine, with `given` in place of an `--input` where a program passed values.
     pub(crate) fn new(
+        machine: &dyn Machine,
         mut options: RunOptions,
         given: Option<Input>,
         catalog: &Catalog,
@@ -69,7 +70,7 @@ impl Plan {
         let params = Params::resolve(kernel.name(), kernel.params(), &given_params)?;
 
         let placement = Placement::new(
-            &ThisMachine,
+            machine,
             options.procs.unwrap_or(Procs::Auto),
             options.bind.unwrap_or(Bind::Core),
             options.map.unwrap_or(Map::Close),

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
 use super::barrier::Barrier;
@@ -13,7 +14,7 @@ use super::layout::{Layout, Span};
 use super::rank_slot::{PassTime, RankSlot};
 use super::trail::{StepWords, Trail, TrailHead};
 use super::words::Words;
-use crate::host::map::{Access, Window, file_len};
+use crate::host::map::{self, Access, Window, file_len};
 
 /// Typed access to the bookkeeping of a mapped segment.
 ///
@@ -162,11 +163,12 @@ impl Attached {
         window: &dyn Fn(Span, Access) -> io::Result<Window>,
     ) -> io::Result<Self> {
         let mapped = file_len(segment)?;
-        let first = Window::new(segment, 0, size_of::<Header>(), Access::Read)?;
-        // SAFETY: a mapped, page-aligned header; any bytes are valid (I1), and they are checked
-        // before anything follows from them (I4).
-        let header = unsafe { &*first.as_ptr().cast::<Header>() };
-        let layout = checked(header, mapped)
+        let mut header = MaybeUninit::<Header>::zeroed();
+        // Read and not mapped: a mapping of its own costs ten times as much.
+        // SAFETY: a header's own bytes, for as long as the call takes.
+        unsafe { map::read_start(segment, header.as_mut_ptr().cast(), size_of::<Header>()) }?;
+        // SAFETY: any bytes are valid (I1); they are checked before anything follows from them (I4).
+        let layout = checked(unsafe { header.assume_init_ref() }, mapped)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         Ok(Self {
             control: Window::new(segment, 0, layout.control, Access::Write)?,

@@ -143,6 +143,11 @@ impl Layout {
         Span { offset, len: self.handover.offset + self.handover.len - offset }
     }
 
+    /// Returns how much of the bookkeeping there is anything in: the rest only fills up its last page.
+    pub(super) fn used(&self) -> usize {
+        self.job.offset + self.job.len
+    }
+
     /// Returns the bytes that n and the chunk have no part in: what the run itself costs.
     pub(crate) fn bookkeeping(&self) -> usize {
         self.control + self.saved.len

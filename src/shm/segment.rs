@@ -78,8 +78,7 @@ impl Segment {
             Backing::Memfd => Self::anonymous(layout).map_err(|e| cannot_create(&layout, &e))?,
         };
         segment.words = words;
-        crate::host::link::reserve(segment.file.as_fd(), layout.control as u64)
-            .map_err(|e| cannot_create(&layout, &e))?;
+        segment.reserve_control()?;
         let control = segment.control();
         control.header().write(&layout.dims, layout.total);
         Lock::initialise(control.header()).map_err(|e| cannot_create(&layout, &e))?;
@@ -179,6 +178,21 @@ impl Segment {
     /// Returns where the result array lies.
     pub(crate) fn result(&self) -> *mut u8 {
         self.base().wrapping_add(self.layout.result.offset)
+    }
+
+    /// Reserves the pages of the bookkeeping, and makes them present here in one step.
+    #[expect(unsafe_code, reason = "populates the bookkeeping")]
+    fn reserve_control(&self) -> Result<(), Error> {
+        let used = self.layout.used();
+        // SAFETY: they are the first bytes of the segment's one mapping.
+        match unsafe { map::populate(self.base(), used) } {
+            Ok(map::Populated::Yes) => Ok(()),
+            // Where there is no room, this says why better than a bad address does.
+            Ok(map::Populated::Unsupported) | Err(_) => {
+                crate::host::link::reserve(self.file.as_fd(), used as u64)
+                    .map_err(|e| cannot_create(&self.layout, &e))
+            }
+        }
     }
 
     /// Reserves the input array's pages, so that writing them cannot fail.

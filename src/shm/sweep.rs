@@ -9,6 +9,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use crate::host::leftover::{self, Deed, Swept, Young, effective_uid};
 
@@ -20,8 +22,18 @@ pub(super) fn prefix() -> String {
     format!("spmd-{}-", effective_uid())
 }
 
+/// Between two sweeps of one process: most of its runs may take less than a sweep.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Removes stale names before a run; what cannot be looked at stays.
 pub(super) fn sweep() {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    if let Ok(mut last) = LAST.lock() {
+        if last.is_some_and(|last| last.elapsed() < AGAIN) {
+            return;
+        }
+        *last = Some(Instant::now());
+    }
     // Nobody waits for names that may be in use at this moment.
     for leftover in look(Young::Keep, Deed::Remove).unwrap_or_default().found {
         tracing::debug!("removed what a killed launcher left: {:?}", leftover.path);

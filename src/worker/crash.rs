@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "a signal handler")]
 
 use std::cell::UnsafeCell;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::AtomicPtr;
@@ -26,8 +27,25 @@ unsafe impl Sync for Stack {}
 
 static STACK: Stack = Stack(UnsafeCell::new([0; 32 * 1024]));
 
-/// Lets memory faults of this process be written into `slot`, which must stay mapped to its end.
-pub(super) fn write_into(slot: &RankSlot) {
+/// While this lives, a memory fault of this process is written into the rank's slot.
+pub(super) struct LastWords<'a>(PhantomData<&'a RankSlot>);
+
+impl<'a> LastWords<'a> {
+    pub(super) fn go_to(slot: &'a RankSlot) -> Self {
+        write_into(slot);
+        Self(PhantomData)
+    }
+}
+
+impl Drop for LastWords<'_> {
+    fn drop(&mut self) {
+        // What the slot lies in is about to be unmapped. A fault from now on dies without words.
+        SLOT.store(ptr::null_mut(), Release); // Pairs with Acquire in `note`.
+    }
+}
+
+/// Lets memory faults of this process be written into `slot`, while that is what `SLOT` names.
+fn write_into(slot: &RankSlot) {
     SLOT.store(ptr::from_ref(slot).cast_mut(), Release); // Pairs with Acquire in `note`.
     let stack =
         libc::stack_t { ss_sp: STACK.0.get().cast(), ss_flags: 0, ss_size: size_of::<Stack>() };
@@ -47,7 +65,7 @@ pub(super) fn write_into(slot: &RankSlot) {
 
 extern "C" fn note(signal: i32, info: *const libc::siginfo_t, context: *const libc::c_void) {
     // Acquire, pairs with Release in `write_into`.
-    // SAFETY: set to a slot that stays mapped.
+    // SAFETY: null, or a slot that is mapped: `LastWords` borrows it.
     if let Some(slot) = unsafe { SLOT.load(Acquire).as_ref() } {
         // SAFETY: the kernel passes a valid siginfo to an SA_SIGINFO handler.
         let info = unsafe { &*info };

@@ -5,6 +5,7 @@
 //! mod     the process: descriptors, attachment, how it ends
 //! rank    the phases of a run (`crate::phase`)
 //! chunk   one leased chunk, from its first block to its commit
+//! crew    orders of a launcher that runs more than one world
 //! crash   the last words after a memory fault
 //! inject  faults on purpose
 //! calibrate/  what is measured in place of computing: `spmd bench`
@@ -16,6 +17,7 @@
 mod calibrate;
 mod chunk;
 mod crash;
+mod crew;
 mod inject;
 mod pace;
 mod pages;
@@ -27,23 +29,42 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use self::rank::Rank;
+use self::tally::Counts;
+use crate::host::line::Order;
 use crate::host::procs;
 use crate::job::{INPUT_FD, RESULT_FD, SEGMENT_FD};
 use crate::kernel::{Catalog, Kernel, KernelError};
 use crate::panics::caught;
 use crate::shm::{Aborted, Attached, Fault, Release, Stage};
 
-/// Tells a rank apart from everything else this program can be: `PARENT_PID`, or `PARENT_PID:FAULT`
-/// for one that is to meet an injected fault before it has attached.
+/// Tells a rank apart from everything else this program can be: `PARENT_PID` for a rank of one world,
+/// `PARENT_PID:FAULT` for one that is to meet an injected fault before it has attached, and
+/// `PARENT_PID:crew` for one that waits for orders.
 pub(crate) const MARK: &str = "SPMD_WORKER";
+/// What follows the pid in the mark of a rank that waits for orders.
+pub(crate) const IN_CREW: &str = "crew";
 /// Where a rank finds its number.
 pub(crate) const RANK: &str = "SPMD_RANK";
 
-/// How a rank ended, for its exit status.
+/// How a rank ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
+    /// Its work is done.
     Done,
+    /// Somebody else's fault, or decision, ended it.
     Stopped,
+    /// It has met a fault, and told of it in its slot.
+    Faulty,
+}
+
+impl End {
+    /// Returns the exit status, or what is answered in its place.
+    fn status(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Stopped | Self::Faulty => 1,
+        }
+    }
 }
 
 /// Runs this process's rank and exits, if it is one; returns otherwise.
@@ -52,16 +73,15 @@ enum End {
 pub(crate) fn enter_if_rank(tables: &[&[&'static dyn Kernel]]) {
     let Some(mark) = std::env::var_os(MARK) else { return };
     let status = match live(&mark, &Catalog::new(tables)) {
-        Ok(End::Done) => 0,
-        Ok(End::Stopped) => 1,
+        Ok(end) => end.status(),
         Err(error) => {
-            // Before the segment is attached stderr is all there is.
+            // Counts the segment is attached stderr is all there is.
             use std::io::Write;
             let _ = writeln!(io::stderr(), "spmd: error: a rank could not start: {error}");
             125
         }
     };
-    std::process::exit(status);
+    std::process::exit(status.into());
 }
 
 fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
@@ -69,8 +89,7 @@ fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
     crate::log::start_if_asked();
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
     let mark = mark.to_str().unwrap_or_default();
-    let (parent, fault) =
-        mark.split_once(':').map_or((mark, None), |(pid, fault)| (pid, Some(fault)));
+    let (parent, part) = mark.split_once(':').map_or((mark, None), |(pid, part)| (pid, Some(part)));
     let parent = number(Some(parent)).ok_or_else(|| io::Error::other("SPMD_WORKER is no pid"))?;
     let rank = number(std::env::var(RANK).ok().as_deref())
         .ok_or_else(|| io::Error::other("SPMD_RANK is no number"))?;
@@ -78,13 +97,25 @@ fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
         return Ok(End::Stopped); // The launcher is gone: nobody waits for us.
     }
     procs::no_core_dumps();
-    if let Some(Ok(fault)) = fault.map(str::parse) {
+    if part == Some(IN_CREW) {
+        return crew::serve(rank, catalog);
+    }
+    if let Some(Ok(fault)) = part.map(str::parse) {
         inject::strike(fault);
     }
-    let descriptors = Descriptors::take()?;
+    let order = inherited_order()?;
     procs::close_from(RESULT_FD as u32 + 1);
+    take_part(rank, &order, &mut Counts::new(), catalog)
+}
 
-    let attached = Attached::new(descriptors.segment.as_fd())?;
+/// Does a rank's part of one world.
+fn take_part(
+    rank: u32,
+    order: &Order<OwnedFd>,
+    counts: &mut Counts,
+    catalog: &Catalog,
+) -> io::Result<End> {
+    let attached = Attached::new(order.segment.as_fd())?;
     let control = attached.control();
     let slot = control
         .ranks()
@@ -92,18 +123,18 @@ fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
         .ok_or_else(|| io::Error::other("SPMD_RANK is beyond the world"))?;
     slot.set_stage(Stage::Attached);
     slot.pid.store(std::process::id(), Release); // Pairs with Acquire in the supervisor [pid].
-    crash::write_into(slot);
+    let _last_words = crash::LastWords::go_to(slot);
     let rank = Rank::new(rank, control, slot);
 
     // Kernels are called all over this, so a panic is most likely one's; either way it is told.
-    let run = caught(|| rank.run(&attached, &descriptors, catalog));
+    let run = caught(|| rank.run(&attached, order, counts, catalog));
     let run = run.unwrap_or_else(|said| Err(Stop::Fault(Fault::Panic, None, said)));
     let end = match run {
-        Ok(end) => end,
+        Ok(()) => End::Done,
         Err(Stop::Aborted) => End::Stopped,
         Err(Stop::Fault(fault, index, text)) => {
             rank.report(fault, index, &text);
-            return Ok(End::Stopped); // Its stage stays: it says what it was doing.
+            return Ok(End::Faulty); // Its stage stays: it says what it was doing.
         }
     };
     slot.set_stage(Stage::Done);
@@ -117,21 +148,14 @@ fn forget_mark() {
     unsafe { std::env::remove_var(MARK) };
 }
 
-/// What the launcher placed at fixed numbers. Input and result are the segment once more when
+/// Takes over what the launcher placed at fixed numbers. Input and result are the segment once more when
 /// there is no such file.
-struct Descriptors {
-    segment: OwnedFd,
-    input: OwnedFd,
-    result: OwnedFd,
-}
-
-impl Descriptors {
-    #[expect(unsafe_code, reason = "takes over inherited descriptors")]
-    fn take() -> io::Result<Self> {
-        // SAFETY: a rank's first act; nothing else in this process owns these numbers.
-        let take = |number| unsafe { procs::inherited(number) };
-        Ok(Self { segment: take(SEGMENT_FD)?, input: take(INPUT_FD)?, result: take(RESULT_FD)? })
-    }
+#[expect(unsafe_code, reason = "takes over inherited descriptors")]
+fn inherited_order() -> io::Result<Order<OwnedFd>> {
+    // SAFETY: a rank's first act; nothing else in this process owns these numbers.
+    let take = |number| unsafe { procs::inherited(number) };
+    let segment = take(SEGMENT_FD)?;
+    Ok(Order { segment, input: Some(take(INPUT_FD)?), result: Some(take(RESULT_FD)?) })
 }
 
 /// Why a rank gives up.

@@ -1,14 +1,17 @@
 //! The phases of a run, as one rank goes through them.
 
+use std::os::fd::OwnedFd;
+
 use super::calibrate::{Seat, calibrate};
 use super::chunk::Executor;
 use super::inject::Injector;
 use super::pace::Pace;
 use super::pages::Touched;
-use super::tally::{Tally, account};
+use super::tally::{Counts, Tally, account};
 use super::windows::{self, Windows};
-use super::{Descriptors, End, Stop, internal, machine};
+use super::{Stop, internal, machine};
 use crate::arrays::{self, Arrays, InputFrom, OperandsFrom};
+use crate::host::line::Order;
 use crate::host::{affinity, clock, huge};
 use crate::job::{Accounts, InputAt, Job, Mode, ResultAt};
 use crate::kernel::{Catalog, Context, Kernel, Reads, Setting};
@@ -48,39 +51,36 @@ impl<'a> Rank<'a> {
     pub(super) fn run(
         &self,
         attached: &Attached,
-        descriptors: &Descriptors,
+        order: &Order<OwnedFd>,
+        counts: &mut Counts,
         catalog: &Catalog,
-    ) -> Result<End, Stop> {
+    ) -> Result<(), Stop> {
         let job: Job = serde_json::from_slice(&self.control.job()).map_err(|error| {
             Stop::Fault(Fault::Internal, None, format!("the job cannot be read: {error}"))
         })?;
         let bytes = self.control.layout().words().len;
-        let words =
-            windows::words(&job, descriptors, bytes).map_err(machine("cannot map the words"))?;
+        let words = windows::words(&job, order, bytes).map_err(machine("cannot map the words"))?;
         let mut control = self.control;
         if let Some(words) = &words {
             control = control.with_words(words).map_err(internal("words"))?;
         }
-        Rank { number: self.number, control, slot: self.slot }.begin(
-            &job,
-            attached,
-            descriptors,
-            catalog,
-        )
+        Rank { number: self.number, control, slot: self.slot }
+            .begin(&job, attached, order, counts, catalog)
     }
 
     fn begin(
         &self,
         job: &Job,
         attached: &Attached,
-        descriptors: &Descriptors,
+        order: &Order<OwnedFd>,
+        counts: &mut Counts,
         catalog: &Catalog,
-    ) -> Result<End, Stop> {
+    ) -> Result<(), Stop> {
         let injector = Injector::new(&job.inject, self.number, self.control.header());
         injector.at(Point::Attached);
         self.settle(job);
         match job.calibration {
-            None => self.work(job, &injector, attached, descriptors, catalog)?,
+            None => self.work(job, &injector, attached, order, catalog)?,
             Some(calibration) => {
                 let Self { number, control, slot } = *self;
                 let seat = Seat { number, control, slot, job, injector: &injector };
@@ -88,10 +88,10 @@ impl<'a> Rank<'a> {
             }
         }
         if job.accounts == Accounts::Wanted {
-            account(self.slot, job);
+            account(self.slot, job, counts);
         }
         injector.at(Point::Exit);
-        Ok(End::Done)
+        Ok(())
     }
 
     /// Does this rank's part of the job: all of it, or what is left of it if it was started again.
@@ -100,7 +100,7 @@ impl<'a> Rank<'a> {
         job: &Job,
         injector: &Injector<'_>,
         attached: &Attached,
-        descriptors: &Descriptors,
+        order: &Order<OwnedFd>,
         catalog: &Catalog,
     ) -> Result<(), Stop> {
         let fault = |error: crate::Error| Stop::Fault(Fault::Internal, None, error.to_string());
@@ -108,7 +108,7 @@ impl<'a> Rank<'a> {
         let params = job.resolve_params(kernel).map_err(fault)?;
         let reads = kernel.reads();
         self.agree(job, reads)?;
-        let windows = Windows::map(job, descriptors).map_err(machine("cannot map the arrays"))?;
+        let windows = Windows::map(job, order).map_err(machine("cannot map the arrays"))?;
         for window in windows.all().into_iter().chain(attached.arrays()) {
             huge::advise(window, job.huge);
         }

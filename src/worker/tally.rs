@@ -1,7 +1,9 @@
 //! What a rank counts of its own work.
 
+use crate::host::affinity;
 use crate::host::huge::{self, Advice};
-use crate::host::{affinity, procs};
+use crate::host::own::Own;
+use crate::host::procs::{self, Whose};
 use crate::job::Job;
 use crate::shm::{NO_CPU, RankSlot, Relaxed};
 
@@ -44,23 +46,50 @@ impl Tally {
     }
 }
 
-/// Writes down what the kernel counted for this process.
-pub(super) fn account(slot: &RankSlot, job: &Job) {
-    let usage = procs::usage();
+/// What the kernel counts for this process, and had counted when the rank's world began: nothing, if it was
+/// started for that.
+#[derive(Debug)]
+pub(super) struct Counts {
+    status: Own,
+    sched: Own,
+    switches: u64,
+    migrations: u64,
+}
+
+impl Counts {
+    pub(super) fn new() -> Self {
+        Self { status: Own::status(), sched: Own::sched(), switches: 0, migrations: 0 }
+    }
+
+    /// Counts from now on.
+    pub(super) fn begin_anew(&mut self) {
+        self.switches();
+        self.migrations();
+    }
+
+    /// Returns how often the kernel took the CPU away since the last time this was asked.
+    fn switches(&mut self) -> u64 {
+        let now = procs::involuntary_switches(Whose::Own);
+        now.saturating_sub(std::mem::replace(&mut self.switches, now))
+    }
+
+    /// Returns how often the kernel moved it to another CPU since the last time this was asked.
+    fn migrations(&mut self) -> u64 {
+        let now = self.sched.migrations().unwrap_or(0);
+        now.saturating_sub(std::mem::replace(&mut self.migrations, now))
+    }
+}
+
+/// Writes down what the kernel counted for this process in this world. The peak of memory is that of the
+/// process: nobody can begin it anew.
+pub(super) fn account(slot: &RankSlot, job: &Job, counts: &mut Counts) {
     // All Relaxed: figures, read after this rank has left.
-    slot.max_rss.store(usage.max_rss_bytes, Relaxed);
-    slot.nivcsw.store(usage.involuntary_switches, Relaxed);
+    slot.max_rss.store(counts.status.peak_rss().unwrap_or(0), Relaxed);
+    slot.nivcsw.store(counts.switches(), Relaxed);
     let pinned = slot.pinned.load(Relaxed) != NO_CPU;
-    slot.migrations.store(if pinned { 0 } else { migrations().unwrap_or(0) }, Relaxed);
+    slot.migrations.store(if pinned { 0 } else { counts.migrations() }, Relaxed);
     slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed);
     if job.huge == Advice::Huge {
         slot.huge.store(huge::mapped(), Relaxed);
     }
-}
-
-/// Reads how often the kernel moved this process to another CPU.
-fn migrations() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/sched").ok()?;
-    let line = text.lines().find(|line| line.starts_with("se.nr_migrations"))?;
-    line.rsplit(':').next()?.trim().parse().ok()
 }

@@ -1,10 +1,10 @@
 //! A rank's windows into the input and output files.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::Descriptors;
 use crate::arrays;
+use crate::host::line::Order;
 use crate::host::map::{Access, Window};
 use crate::job::{InputAt, Job, ResultAt, WordsAt};
 use crate::shm::Attached;
@@ -16,18 +16,20 @@ pub(super) struct Windows {
 }
 
 /// Maps the words that say what is finished, `bytes` of them, where they lie in a file.
-pub(super) fn words(
-    job: &Job,
-    descriptors: &Descriptors,
-    bytes: usize,
-) -> io::Result<Option<Window>> {
+pub(super) fn words(job: &Job, order: &Order<OwnedFd>, bytes: usize) -> io::Result<Option<Window>> {
     let WordsAt::File { offset } = job.words else { return Ok(None) };
     let offset = usize::try_from(offset).map_err(io::Error::other)?;
-    Window::new(descriptors.result.as_fd(), offset, bytes, Access::Write).map(Some)
+    Window::new(file(order.result.as_ref())?, offset, bytes, Access::Write).map(Some)
+}
+
+/// Returns a file that the job speaks of.
+fn file(descriptor: Option<&OwnedFd>) -> io::Result<BorrowedFd<'_>> {
+    let missing = || io::Error::other("the order came without that file");
+    descriptor.map(AsFd::as_fd).ok_or_else(missing)
 }
 
 impl Windows {
-    pub(super) fn map(job: &Job, descriptors: &Descriptors) -> io::Result<Self> {
+    pub(super) fn map(job: &Job, order: &Order<OwnedFd>) -> io::Result<Self> {
         let bytes = usize::try_from(job.size)
             .ok()
             .and_then(|n| n.checked_mul(job.dtype.size()))
@@ -35,13 +37,13 @@ impl Windows {
         let at = |offset: u64| usize::try_from(offset).map_err(io::Error::other);
         let input = match job.input {
             InputAt::File { offset, .. } => {
-                Window::new(descriptors.input.as_fd(), at(offset)?, bytes, Access::Read)?
+                Window::new(file(order.input.as_ref())?, at(offset)?, bytes, Access::Read)?
             }
             InputAt::Index { .. } | InputAt::Segment => Window::none(),
         };
         let result = match job.result {
             ResultAt::File { offset } => {
-                Window::new(descriptors.result.as_fd(), at(offset)?, bytes, Access::Write)?
+                Window::new(file(order.result.as_ref())?, at(offset)?, bytes, Access::Write)?
             }
             ResultAt::Segment => Window::none(),
         };

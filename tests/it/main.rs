@@ -10,6 +10,7 @@ mod benchmarks;
 mod checkpoint;
 mod clean;
 mod crash_points;
+mod crew;
 mod fault_table;
 mod faults;
 mod formats;

@@ -320,6 +320,16 @@ impl Running {
         kill(self.pid(), signal);
     }
 
+    /// Returns a line of stdout, once it is there: 0 is the first.
+    pub(crate) fn line(&mut self, number: usize) -> String {
+        let found = Arc::clone(&self.stdout.found);
+        self.until(&format!("line {number} on stdout"), |_| {
+            let text = String::from_utf8_lossy(&found.lock().unwrap()).into_owned();
+            let (complete, _) = text.rsplit_once('\n')?;
+            complete.lines().nth(number).map(str::to_owned)
+        })
+    }
+
     pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr.so_far()).into_owned()
     }

@@ -1,4 +1,8 @@
 //! A program of the tests: kernels that go wrong at one index, each in its own way.
+//!
+//! It has the whole command line; `faulty follow` runs what stdin says with ranks that stay alive.
+
+mod crew;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -150,5 +154,9 @@ impl Kernel for Faulty {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("follow") {
+        spmd::init(&[&Faulty]);
+        return crew::follow().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     spmd::main(&[&Faulty])
 }

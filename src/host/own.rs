@@ -1,0 +1,75 @@
+//! What `/proc/self` says about this process, for whoever asks often.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+/// A file of `/proc/self`, open once it was read.
+#[derive(Debug)]
+pub(crate) struct Own {
+    path: &'static str,
+    file: Option<File>,
+}
+
+impl Own {
+    pub(crate) fn status() -> Self {
+        Self { path: "/proc/self/status", file: None }
+    }
+
+    pub(crate) fn sched() -> Self {
+        Self { path: "/proc/self/sched", file: None }
+    }
+
+    /// Reads the number of the line that begins with `name`.
+    pub(crate) fn number(&mut self, name: &str) -> Option<u64> {
+        let mut buffer = [0; 4096];
+        if self.file.is_none() {
+            self.file = File::open(self.path).ok();
+        }
+        // All of it at once, unless there is very much.
+        let read = self.file.as_ref().and_then(|file| file.read_at(&mut buffer, 0).ok());
+        let text = read.and_then(|read| buffer.get(..read)).map(String::from_utf8_lossy);
+        text.and_then(|text| number(&text, name))
+            .or_else(|| number(&fs::read_to_string(self.path).ok()?, name))
+    }
+
+    /// Returns this program's peak of resident memory, in bytes, from its status.
+    ///
+    /// Not `ru_maxrss`: that begins with the peak of whoever called exec, here the launcher's.
+    pub(crate) fn peak_rss(&mut self) -> Option<u64> {
+        self.number("VmHWM:").map(|kib| kib.saturating_mul(1024))
+    }
+
+    /// Returns how often the kernel moved this process to another CPU, from its scheduling figures.
+    pub(crate) fn migrations(&mut self) -> Option<u64> {
+        self.number("se.nr_migrations")
+    }
+}
+
+fn number(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.split_once(':')?.1.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_anew_each_time() {
+        let mut status = Own::status();
+        let before = status.peak_rss().unwrap();
+        let more = std::hint::black_box(vec![1_u8; 64 << 20]);
+        assert!(status.peak_rss().unwrap() >= before + (60 << 20));
+        drop(more);
+        assert_eq!(status.number("Nothing"), None);
+    }
+
+    #[test]
+    fn a_line_is_found_by_its_name() {
+        let text =
+            "exe (7, #threads: 1)\nse.sum : 3.5\nse.nr_migrations    :    12\nVmHWM:\t 40 kB\n";
+        assert_eq!(number(text, "se.nr_migrations"), Some(12));
+        assert_eq!(number(text, "VmHWM:"), Some(40));
+        assert_eq!(number(text, "se.sum"), None);
+    }
+}
