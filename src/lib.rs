@@ -18,6 +18,7 @@ mod cli;
 mod data;
 mod engine;
 mod error;
+mod figures;
 #[cfg(all(any(fuzzing, test), not(spmd_loom)))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -39,6 +40,7 @@ mod report;
 mod run;
 mod schedule;
 mod shm;
+mod statistics;
 mod trace;
 mod tune;
 mod worker;

@@ -10,6 +10,7 @@ pub(crate) mod limits;
 pub(crate) mod link;
 pub(crate) mod map;
 pub(crate) mod procs;
+pub(crate) mod program;
 pub(crate) mod signals;
 pub(crate) mod streams;
 pub(crate) mod topology;

@@ -108,6 +108,7 @@ const ORDER: &[&[&str]] = &[
     &["kernel"],
     &["shm"],
     &["left"],
+    &["statistics", "figures"],
     &["schedule"],
     &["data"],
     &["host"],
