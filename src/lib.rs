@@ -11,6 +11,7 @@
 //! `ARCHITECTURE.md` tells how it works, from a chunk's and from a byte's point of view.
 
 mod arrays;
+mod batch;
 mod bench;
 mod calibration;
 mod clean;

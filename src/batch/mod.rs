@@ -1,0 +1,8 @@
+//! `spmd batch`: many runs from one file, with results that outlive whatever ends them.
+//!
+//! ```text
+//! key       what a point is: by that its samples are found again
+//! ```
+
+#[allow(dead_code, reason = "whoever runs a batch calls it")]
+mod key;
