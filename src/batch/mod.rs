@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! key       what a point is: by that its samples are found again
+//! results   the directory: samples, plan, journal, environment, reports
 //! ```
 
 #[allow(dead_code, reason = "whoever runs a batch calls it")]
 mod key;
+#[allow(dead_code, unused_imports, reason = "whoever runs a batch calls it")]
+mod results;
