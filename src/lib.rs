@@ -12,6 +12,7 @@
 //! `ARCHITECTURE.md` tells how it works, from a chunk's and from a byte's point of view.
 
 mod arrays;
+mod batch;
 mod bench;
 mod calibration;
 mod clean;
@@ -20,6 +21,7 @@ mod crew;
 mod data;
 mod engine;
 mod error;
+mod figures;
 #[cfg(all(any(fuzzing, test), not(spmd_loom)))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -41,6 +43,7 @@ mod report;
 mod run;
 mod schedule;
 mod shm;
+mod statistics;
 mod trace;
 mod tune;
 mod worker;

@@ -10,6 +10,7 @@ use crate::data::DType;
 use crate::engine::{Collected, Results};
 use crate::error::{Error, Exit};
 use crate::options::Verify;
+use crate::statistics::median;
 
 /// The version of the schema.
 const SCHEMA: u32 = 1;
@@ -241,7 +242,7 @@ pub(crate) struct Rates {
 impl Rates {
     pub(crate) fn of(collected: &Collected) -> Self {
         let plan = &collected.results.world().plan;
-        let pass = median(&collected.times.passes);
+        let pass = median(&collected.times.passes).unwrap_or(0.0);
         let per_second = |count: f64| if pass > 0.0 { count / pass } else { 0.0 };
         let items = plan.job.partition.size() as f64; // Not what an earlier run had finished.
         let busy: Vec<f64> = collected.ranks.iter().map(|rank| rank.busy).collect();
@@ -254,16 +255,6 @@ impl Rates {
             flops: per_second(items * plan.cost.flops),
             imbalance: if mean > 0.0 { most / mean - 1.0 } else { 0.0 },
         }
-    }
-}
-
-fn median(samples: &[f64]) -> f64 {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => 0.0,
-        n if n % 2 == 1 => sorted[n / 2],
-        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
     }
 }
 
@@ -293,15 +284,11 @@ pub(crate) fn environment() -> Map<String, Value> {
 
 fn look_around() -> Map<String, Value> {
     let read = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
-    let model = read("/proc/cpuinfo").and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("model name"))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    });
     let facts = [
         ("spmd", Some(env!("CARGO_PKG_VERSION").to_owned())),
         ("host", read("/proc/sys/kernel/hostname")),
         ("kernel", read("/proc/sys/kernel/osrelease")),
-        ("cpu_model", model),
+        ("cpu_model", crate::host::topology::model()),
         ("cpus_online", read("/sys/devices/system/cpu/online")),
         ("cpus_allowed", crate::host::affinity::allowed().ok().map(|cpus| cpus.to_string())),
         ("cpu_quota", crate::host::limits::cpu_quota().map(|quota| quota.to_string())),

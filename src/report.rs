@@ -17,6 +17,7 @@ use crate::clean::Cleaned;
 use crate::data::{OutputSpec, grouped};
 use crate::engine::{History, Pinned, RankReport, World};
 use crate::error::{Error, Explained};
+use crate::figures::{scaled, time};
 use crate::host::leftover::Deed;
 use crate::host::streams::{self, Stream};
 use crate::kernel::Shown;
@@ -391,40 +392,13 @@ fn chosen(world: &World) -> String {
     )
 }
 
-/// Writes seconds with a fitting unit and three digits.
-fn time(seconds: f64) -> String {
-    let (value, unit) = match seconds {
-        s if s < 1e-6 => (s * 1e9, "ns"),
-        s if s < 1e-3 => (s * 1e6, "us"),
-        s if s < 1.0 => (s * 1e3, "ms"),
-        s => (s, "s"),
-    };
-    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
-    format!("{value:.digits$} {unit}")
-}
-
-/// Writes a rate with a decimal prefix, ready for its unit.
-pub(crate) fn scaled(rate: f64) -> String {
-    let (value, prefix) = match rate {
-        r if r < 1e3 => (r, ""),
-        r if r < 1e6 => (r / 1e3, "k"),
-        r if r < 1e9 => (r / 1e6, "M"),
-        r => (r / 1e9, "G"),
-    };
-    format!("{value:.2} {prefix}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_and_times_have_three_digits() {
+    fn numbers_are_grouped() {
         assert_eq!(grouped(1_234_567), "1_234_567");
         assert_eq!(grouped(12), "12");
-        assert_eq!(time(0.001_234), "1.23 ms");
-        assert_eq!(time(12.34e-6), "12.3 us");
-        assert_eq!(time(345e-9), "345 ns");
-        assert_eq!(scaled(1.5e9), "1.50 G");
     }
 }

@@ -5,7 +5,6 @@
 //! world     barrier, pull, bandwidth: ranks that measure     worker/calibrate
 //! room      how large arrays are to be, and may be
 //! noise     what disturbed it
-//! summary   median, interval, extremes; pure
 //! document  the JSON
 //! ```
 
@@ -13,7 +12,6 @@ mod document;
 mod launch;
 mod noise;
 mod room;
-mod summary;
 mod world;
 
 use std::str::FromStr;
@@ -22,11 +20,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 pub(crate) use self::noise::Noise;
-pub(crate) use self::summary::Summary;
 use crate::calibration::Measured;
 use crate::engine::{Audience, Orders};
 use crate::error::{Error, Explained, nearest};
 use crate::options::RunOptions;
+use crate::statistics::Summary;
 
 /// Samples at least: an interval of the median then leaves out a third of them.
 const LEAST: u64 = 31;

@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Progress, TalkOptions};
 use crate::engine::Audience;
-use crate::report::{self, Reporter};
+use crate::figures;
+use crate::report::Reporter;
 use crate::shm::Segment;
 
 /// Says whether this run may show a progress bar, should it last.
@@ -97,7 +98,7 @@ fn pace(done: u64, total: u64, elapsed: Duration) -> String {
     }
     let rate = done as f64 / elapsed.as_secs_f64();
     let left = Duration::from_secs_f64(total.saturating_sub(done) as f64 / rate);
-    format!("{} items/s  {} left", report::scaled(rate).trim_end(), indicatif::HumanDuration(left))
+    format!("{} items/s  {} left", figures::scaled(rate).trim_end(), indicatif::HumanDuration(left))
 }
 
 fn new_bar(total: u64) -> ProgressBar {

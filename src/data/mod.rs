@@ -20,7 +20,7 @@ mod spec;
 mod staged;
 mod stamp;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod text;
 mod text_form;
 mod text_source;
@@ -33,7 +33,7 @@ pub(crate) use input::{Input, Source};
 pub(crate) use npy::{ByteOrder, header as npy_header};
 pub use overflow::Overflow;
 pub use shape::Shape;
-pub(crate) use shown::{grouped, path as shown_path, reason};
+pub(crate) use shown::{excerpt, grouped, path as shown_path, reason};
 pub use spec::{InputSpec, OutputSpec};
 pub(crate) use staged::{Placed, StagedFile, kind};
 pub(crate) use stamp::Stamp;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use serde::{Deserialize, Serialize};
+
 use super::affinity::CpuSet;
 
 /// Returns the bytes of the last-level caches of these CPUs together, each counted once; `None` where
@@ -17,15 +19,38 @@ pub(crate) fn last_level(cpus: &CpuSet) -> Option<u64> {
     caches.into_values().reduce(u64::saturating_add)
 }
 
+/// One cache of a CPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Cache {
+    pub(crate) level: u32,
+    /// `Data`, `Instruction` or `Unified`.
+    pub(crate) kind: String,
+    pub(crate) bytes: u64,
+    /// The CPUs that share it, as a list.
+    pub(crate) cpus: String,
+}
+
+/// Returns the caches of a CPU, as far as the system tells.
+pub(crate) fn of(cpu: u32) -> Vec<Cache> {
+    let cache = |index: u32| {
+        let base = format!("/sys/devices/system/cpu/cpu{cpu}/cache/index{index}");
+        let text = |name: &str| {
+            fs::read_to_string(format!("{base}/{name}")).ok().map(|text| text.trim().to_owned())
+        };
+        Some(Cache {
+            level: text("level")?.parse().ok()?,
+            kind: text("type").unwrap_or_default(),
+            bytes: size(&text("size")?)?,
+            cpus: text("shared_cpu_list")?,
+        })
+    };
+    (0..16).map_while(cache).collect()
+}
+
 /// Returns who shares the last cache of a CPU, and its size.
 fn last_of(cpu: u32) -> Option<(String, u64)> {
-    let caches = (0..16).map_while(|index| {
-        let base = format!("/sys/devices/system/cpu/cpu{cpu}/cache/index{index}");
-        let text = |name: &str| fs::read_to_string(format!("{base}/{name}")).ok();
-        let level: u32 = text("level")?.trim().parse().ok()?;
-        Some((level, text("shared_cpu_list")?.trim().to_owned(), size(text("size")?.trim())?))
-    });
-    caches.max_by_key(|(level, ..)| *level).map(|(_, shared, bytes)| (shared, bytes))
+    let last = of(cpu).into_iter().max_by_key(|cache| cache.level)?;
+    Some((last.cpus, last.bytes))
 }
 
 fn size(text: &str) -> Option<u64> {

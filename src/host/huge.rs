@@ -38,7 +38,7 @@ pub(crate) fn missing(holder: Holder) -> Option<String> {
 
 /// Says whether asking is of use, by the rule for shared memory and the list of mounts.
 fn gives(holder: Holder, rule: &str, mounts: &str) -> bool {
-    let word = rule.split('[').nth(1).and_then(|rest| rest.split(']').next()).unwrap_or("never");
+    let word = chosen(rule).unwrap_or("never");
     match holder {
         _ if word == "force" => true,
         _ if word == "deny" => false,
@@ -55,6 +55,17 @@ fn gives(holder: Holder, rule: &str, mounts: &str) -> bool {
                 huge.is_some_and(|word| word != "never")
             }),
     }
+}
+
+/// The word in brackets, of all that there may be.
+fn chosen(rule: &str) -> Option<&str> {
+    rule.split('[').nth(1).and_then(|rest| rest.split(']').next())
+}
+
+/// Returns the rule for private memory (`enabled`) or for shared (`shmem_enabled`), in the kernel's word.
+pub(crate) fn rule(name: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/sys/kernel/mm/transparent_hugepage/{name}")).ok()?;
+    chosen(&text).map(str::to_owned)
 }
 
 /// What is asked of the system.

@@ -119,20 +119,40 @@ fn oom_kills(file: &Path) -> Option<u64> {
 }
 
 /// Returns the bytes free on the file system that holds `path`.
-#[expect(unsafe_code, reason = "statvfs")]
 pub(crate) fn free_bytes(path: &std::ffi::CStr) -> Option<u64> {
+    let stat = file_system(path)?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Returns the bytes that the file system that holds `path` has room for.
+pub(crate) fn room_bytes(path: &std::ffi::CStr) -> Option<u64> {
+    let stat = file_system(path)?;
+    Some(stat.f_blocks.saturating_mul(stat.f_frsize))
+}
+
+#[expect(unsafe_code, reason = "statvfs")]
+fn file_system(path: &std::ffi::CStr) -> Option<libc::statvfs> {
     let mut stat = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: a C string and writable memory of its type.
     let done = unsafe { libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) };
     // SAFETY: zeroed above, so valid whatever the call did.
     let stat = unsafe { stat.assume_init() };
-    (done == 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
+    (done == 0).then_some(stat)
 }
 
 /// Returns the bytes of memory the kernel thinks can still be had without swapping.
 pub(crate) fn available_memory() -> Option<u64> {
+    memory("MemAvailable:")
+}
+
+/// Returns the bytes of memory that this machine has.
+pub(crate) fn total_memory() -> Option<u64> {
+    memory("MemTotal:")
+}
+
+fn memory(what: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(what))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }

@@ -1,4 +1,4 @@
-//! Which CPUs share a core, a package and a NUMA node, as `/sys` tells.
+//! Which CPUs share a core, a package and a NUMA node, and what they are, as the system tells.
 
 use std::fs;
 
@@ -39,7 +39,8 @@ pub(crate) fn places(cpus: &CpuSet) -> Vec<Place> {
         .collect()
 }
 
-fn nodes() -> Vec<(u32, CpuSet)> {
+/// Returns the NUMA nodes and their CPUs.
+pub(crate) fn nodes() -> Vec<(u32, CpuSet)> {
     let Ok(entries) = fs::read_dir("/sys/devices/system/node") else { return Vec::new() };
     entries
         .flatten()
@@ -57,4 +58,11 @@ pub(crate) fn cores(places: &[Place]) -> usize {
     cores.sort_unstable();
     cores.dedup();
     cores.len()
+}
+
+/// Returns what the processor calls itself.
+pub(crate) fn model() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
 }

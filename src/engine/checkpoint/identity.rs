@@ -6,10 +6,10 @@
 //! program it is the content: kernels are in it, and one that was built again may compute otherwise
 //! under the same version.
 
-use std::fs::File;
 use std::io;
 
 use crate::error::{Error, Explained};
+use crate::host::program;
 use crate::job::Mode;
 use crate::plan::Plan;
 
@@ -35,14 +35,8 @@ pub(super) fn of(plan: &Plan) -> io::Result<Vec<(String, String)>> {
         ("version of spmd", env!("CARGO_PKG_VERSION").to_owned()),
     ];
     identity.extend(rest.map(|(name, text)| (name.to_owned(), text)));
-    identity.push(("program".to_owned(), program()?));
+    identity.push(("program".to_owned(), program::digest()?.to_owned()));
     Ok(identity)
-}
-
-fn program() -> io::Result<String> {
-    let mut hash = blake3::Hasher::new();
-    hash.update_reader(File::open("/proc/self/exe")?)?;
-    Ok(format!("blake3:{}", hash.finalize().to_hex()))
 }
 
 /// Refuses to go on with something else; the first difference is told.

@@ -1,0 +1,196 @@
+//! The directory, open: one batch at a time, from its lock to its last sync.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::journal::{self, Event, Reruns};
+use super::lines::{self, Extent, Lines};
+use super::lock::Lock;
+use super::machine::Machine;
+use super::place::{self, Missing};
+use super::plan::{self, Edited, PlanLine};
+use super::reports::Study;
+use super::samples::{self, Done, Sample, Samples};
+use super::syncer::Syncer;
+use super::visits::{MixMachines, Visits};
+use crate::batch::key::Key;
+use crate::data::shown_path;
+use crate::error::Error;
+
+/// What begins to work on a directory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visit<'a> {
+    /// The batch's name.
+    pub(crate) name: &'a str,
+    /// The batch file, as it was read.
+    pub(crate) text: &'a str,
+    pub(crate) machine: &'a Machine,
+    pub(crate) mix: MixMachines,
+}
+
+/// A batch's results, open to be added to, by nobody else.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    samples: Samples,
+    reruns: Reruns,
+    sample_lines: Lines,
+    journal_lines: Lines,
+    syncer: Syncer,
+    warnings: Vec<String>,
+    /// The line that is being made.
+    line: Vec<u8>,
+    /// Until everything else is closed.
+    _lock: Lock,
+}
+
+/// The numbers that the syncer knows files by.
+const SAMPLE: usize = 0;
+const JOURNAL: usize = 1;
+
+impl Directory {
+    /// Opens a directory, or makes it: locks it, reads what was done, and notes the visit.
+    ///
+    /// Refused are a directory of other things, of another batch, one at which another batch is at work,
+    /// and samples of another machine. What is refused stays as it was.
+    pub(crate) fn open(path: &Path, visit: &Visit<'_>) -> Result<Self, Error> {
+        let path = path.to_path_buf();
+        place::make(&path)?;
+        place::check_free(&path)?;
+        let lock = Lock::take(&path, &visit.machine.host)?;
+        let mut visits = Visits::read(&path)?;
+        let (sample_file, samples_shown) = place::open(&path, samples::NAME, Missing::Stays)?;
+        let mut samples = Samples::default();
+        let remedy = "remove the line, and its trial runs again";
+        let sample_extent = match &sample_file {
+            Some(file) => lines::read(file, &samples_shown, remedy, |text| samples.take(text))?,
+            None => Extent::default(),
+        };
+        if samples.count() == 0 {
+            visits.forget(); // A machine, or a name, that left nothing here.
+        }
+        visits.check(&path, visit.name, visit.machine, visit.mix)?;
+
+        // From here on it is written to.
+        place::sweep(&path)?;
+        place::keep_file(&path, visit.text)?;
+        visits.add(&path, visit.name, visit.machine)?;
+        place::make(&path.join("logs"))?;
+        let sample_file = match sample_file {
+            Some(file) => file,
+            None => place::created(&path, samples::NAME)?,
+        };
+        let journal_file = place::created(&path, journal::NAME)?;
+        place::sync_names(&path);
+        let journal_shown = shown_path(&path.join(journal::NAME));
+        let mut reruns = Reruns::default();
+        let journal_extent = lines::read(&journal_file, &journal_shown, "", |text| {
+            reruns.take(text);
+            Ok(())
+        })?;
+        let copied = |file: &File, shown: &str| {
+            let copy = file.try_clone().map_err(|error| place::unreadable(shown, &error))?;
+            Ok::<_, Error>((copy, shown.to_owned()))
+        };
+        let syncer = Syncer::start(vec![
+            copied(&sample_file, &samples_shown)?,
+            copied(&journal_file, &journal_shown)?,
+        ])?;
+        let mut directory = Self {
+            sample_lines: Lines::after(sample_file, samples_shown, sample_extent)?,
+            journal_lines: Lines::after(journal_file, journal_shown, journal_extent)?,
+            warnings: samples.warning().into_iter().collect(),
+            samples,
+            reruns,
+            syncer,
+            line: Vec::new(),
+            path,
+            _lock: lock,
+        };
+        directory.tell_cut(samples::NAME, sample_extent)?;
+        directory.tell_cut(journal::NAME, journal_extent)?;
+        Ok(directory)
+    }
+
+    /// Puts a plan in place of the old one, and says how they differ. Of all points of the file, not only
+    /// of those that run now.
+    pub(crate) fn plan(&mut self, lines: impl Iterator<Item = PlanLine>) -> Result<Edited, Error> {
+        let has_samples = |key: &Key| !self.samples.done(key).trials().is_empty();
+        plan::replace(&self.path, lines, has_samples)
+    }
+
+    /// Returns what was done of a point.
+    pub(crate) fn done(&self, key: &Key) -> &Done {
+        self.samples.done(key)
+    }
+
+    /// Returns what was done of all points.
+    pub(crate) fn samples(&self) -> &Samples {
+        &self.samples
+    }
+
+    /// Returns the round for a `--rerun`: that of one which did not come to its end, else a new one.
+    pub(crate) fn rerun(&self) -> u32 {
+        match self.reruns.unfinished() {
+            Some(round) => round.max(self.samples.round()),
+            None if self.samples.count() == 0 => 0,
+            None => self.samples.round().saturating_add(1),
+        }
+    }
+
+    /// Writes a sample down: it is done once this returns, and on disk within 100 ms.
+    pub(crate) fn sample(&mut self, sample: &Sample<'_>) -> Result<(), Error> {
+        self.samples.line(sample, &mut self.line)?;
+        self.sample_lines.append(&self.line)?;
+        let text = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        self.samples.take(text).map_err(|error| {
+            Error::refused(format!("a sample cannot be read as it was written: {error}"))
+        })?;
+        self.syncer.written(SAMPLE)
+    }
+
+    /// Writes down what happened.
+    pub(crate) fn note(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        journal::line(event, &mut self.line)
+            .map_err(|error| Error::refused(format!("an event cannot be written: {error}")))?;
+        self.journal_lines.append(&self.line)?;
+        self.syncer.written(JOURNAL)
+    }
+
+    /// Returns what somebody should know of what was found here.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Returns where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns what all samples say, for reports.
+    pub(crate) fn study(&self) -> Result<Study, Error> {
+        Study::of(&self.path, &self.samples)
+    }
+
+    /// Writes `summary.csv` and `report.md`.
+    pub(crate) fn report(&self) -> Result<(), Error> {
+        self.study()?.write(&self.path)
+    }
+
+    /// Returns once everything is on disk, and lets others in.
+    pub(crate) fn close(self) -> Result<(), Error> {
+        self.syncer.close()
+    }
+
+    fn tell_cut(&mut self, file: &'static str, extent: Extent) -> Result<(), Error> {
+        let Extent { whole, torn } = extent;
+        if torn == 0 {
+            return Ok(());
+        }
+        self.warnings.push(format!(
+            "the last {torn} bytes of `{}` were no whole line, and are cut off",
+            shown_path(&self.path.join(file))
+        ));
+        self.note(&Event::Cut { file, whole, torn })
+    }
+}

@@ -1,0 +1,322 @@
+//! All that reports are made of: each point's figures, and what varies between points.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::batch::results::machine::Machine;
+use crate::batch::results::plan::{self, PlanLine, Standing, flat, shown};
+use crate::batch::results::samples::{self, Done, Figures, Samples, Status, Trial};
+use crate::batch::results::visits::Visits;
+use crate::batch::results::{Outcome, lines};
+use crate::data::{reason, shown_path};
+use crate::error::Error;
+use crate::statistics::{deviation, interval, mean, median, quantile};
+
+/// What the samples of a batch say.
+#[derive(Clone, Debug)]
+pub(crate) struct Study {
+    /// The name of the batch.
+    pub(crate) name: String,
+    /// What the last visit found.
+    pub(crate) machine: Machine,
+    /// How many machines the samples are of.
+    pub(crate) machines: usize,
+    /// Options that are not the same for all points, as `procs` or `param.cost`.
+    pub(crate) varying: Vec<String>,
+    /// In the order of the file.
+    pub(crate) points: Vec<Point>,
+    /// Points that are no longer in the file; they are left out.
+    pub(crate) orphans: usize,
+}
+
+/// One point, and what it came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    pub(crate) job: String,
+    pub(crate) id: String,
+    pub(crate) key: String,
+    /// Its values of what varies; `None`: it has no such option.
+    pub(crate) options: Vec<Option<Value>>,
+    /// Seconds, by repeat.
+    pub(crate) times: Vec<f64>,
+    /// The exit code of each trial that counts, by repeat.
+    pub(crate) exits: Vec<i32>,
+    pub(crate) failures: Vec<Failure>,
+    /// Of the times; `None` if there are none.
+    pub(crate) figures: Option<Summary>,
+    /// What a reader should know: `failed`, `few` (less than six times, so no interval), `missing` (never
+    /// run), `retried` (not all of one attempt).
+    pub(crate) flags: Vec<&'static str>,
+}
+
+/// A trial that did not succeed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) repeat: u32,
+    pub(crate) attempt: u32,
+    pub(crate) status: Status,
+    pub(crate) exit: i32,
+    pub(crate) why: String,
+}
+
+/// A point's figures, in seconds where nothing else is said.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Summary {
+    pub(crate) min: f64,
+    pub(crate) p25: f64,
+    pub(crate) median: f64,
+    pub(crate) p75: f64,
+    pub(crate) p95: f64,
+    pub(crate) max: f64,
+    pub(crate) mean: f64,
+    pub(crate) deviation: Option<f64>,
+    /// The median lies in here with 95 %, whatever the distribution; of fewer than six samples none.
+    pub(crate) interval: Option<[f64; 2]>,
+    /// Medians, too.
+    pub(crate) items_per_s: Option<f64>,
+    pub(crate) bytes_per_s: Option<f64>,
+    pub(crate) imbalance: Option<f64>,
+    /// The mean of what all ranks computed together.
+    pub(crate) busy: f64,
+}
+
+impl Summary {
+    fn of(figures: &[&Figures]) -> Option<Self> {
+        let mut times: Vec<f64> = figures.iter().map(|figures| figures.time).collect();
+        times.sort_by(f64::total_cmp);
+        let at = |share| quantile(&times, share);
+        let middle = |of: fn(&Figures) -> Option<f64>| {
+            median(&figures.iter().filter_map(|figures| of(figures)).collect::<Vec<f64>>())
+        };
+        let busy: Vec<f64> = figures.iter().map(|figures| figures.busy).collect();
+        Some(Self {
+            min: at(0.0)?,
+            p25: at(0.25)?,
+            median: median(&times)?,
+            p75: at(0.75)?,
+            p95: at(0.95)?,
+            max: at(1.0)?,
+            mean: mean(&times)?,
+            deviation: deviation(&times),
+            interval: interval(&times),
+            items_per_s: middle(|figures| figures.items_per_s),
+            bytes_per_s: middle(|figures| figures.bytes_per_s),
+            imbalance: middle(|figures| figures.imbalance),
+            busy: mean(&busy)?,
+        })
+    }
+}
+
+impl Point {
+    fn new(line: &PlanLine, varying: &[String], done: &Done) -> Self {
+        let own = flat(&line.options);
+        let value = |name: &String| {
+            own.iter().find(|(other, _)| other == name).map(|(_, value)| (*value).clone())
+        };
+        let figures: Vec<&Figures> = done.figures().collect();
+        let failures: Vec<Failure> = done.trials().iter().filter_map(Failure::of).collect();
+        let mut flags = Vec::new();
+        if !failures.is_empty() {
+            flags.push("failed");
+        }
+        if (1..6).contains(&figures.len()) {
+            flags.push("few");
+        }
+        if figures.is_empty() && failures.is_empty() {
+            flags.push("missing");
+        }
+        let mut attempts = done.trials().iter().map(|trial| trial.attempt);
+        if let Some(first) = attempts.next()
+            && attempts.any(|attempt| attempt != first)
+        {
+            flags.push("retried");
+        }
+        Self {
+            job: line.job.clone(),
+            id: line.id.clone(),
+            key: line.key.to_string(),
+            options: varying.iter().map(value).collect(),
+            times: figures.iter().map(|figures| figures.time).collect(),
+            exits: done.trials().iter().map(exit).collect(),
+            failures,
+            figures: Summary::of(&figures),
+            flags,
+        }
+    }
+}
+
+fn exit(trial: &Trial) -> i32 {
+    match trial.outcome {
+        Outcome::Ok(_) => 0,
+        Outcome::Failed { exit, .. } => exit,
+    }
+}
+
+impl Failure {
+    fn of(trial: &Trial) -> Option<Self> {
+        match &trial.outcome {
+            Outcome::Ok(_) => None,
+            Outcome::Failed { status, exit, why } => Some(Self {
+                repeat: trial.repeat,
+                attempt: trial.attempt,
+                status: *status,
+                exit: *exit,
+                why: why.to_string(),
+            }),
+        }
+    }
+}
+
+impl Study {
+    /// Reads a directory, at which a batch may be at work.
+    pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join(samples::NAME);
+        let shown = shown_path(&path);
+        let mut samples = Samples::default();
+        match File::open(&path) {
+            Ok(file) => {
+                let remedy = "remove the line, and its trial runs again";
+                lines::read(&file, &shown, remedy, |text| samples.take(text))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(Error::refused(format!("cannot read `{shown}`: {}", reason(&error))));
+            }
+        }
+        Self::of(dir, &samples)
+    }
+
+    /// Puts the plan of a directory together with what was done.
+    pub(crate) fn of(dir: &Path, samples: &Samples) -> Result<Self, Error> {
+        let visits = Visits::read(dir)?;
+        let machines: HashSet<_> = visits
+            .visits
+            .iter()
+            .map(|past| past.machine.fingerprint().map(|(_, fact)| fact))
+            .collect();
+        let machines = machines.len();
+        let (name, machine) = match visits.visits.into_iter().next_back() {
+            Some(last) => (last.batch, last.machine),
+            None => Default::default(),
+        };
+        // Twice read rather than all kept: of a point only what varies is of interest.
+        let mut variety = Variety::default();
+        plan::read(dir, |line| {
+            if line.standing == Standing::Planned {
+                variety.add(&line);
+            }
+        })?;
+        let varying = variety.names();
+        let (mut points, mut orphans) = (Vec::new(), 0);
+        plan::read(dir, |line| match line.standing {
+            Standing::Planned => points.push(Point::new(&line, &varying, samples.done(&line.key))),
+            Standing::Orphan => orphans += 1,
+        })?;
+        Ok(Self { name, machine, machines, varying, points, orphans })
+    }
+
+    /// Returns the jobs and their points, in the order of the file.
+    pub(super) fn jobs(&self) -> Vec<(&str, Vec<&Point>)> {
+        let mut jobs: Vec<(&str, Vec<&Point>)> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for point in &self.points {
+            let at = *places.entry(&point.job).or_insert_with(|| {
+                jobs.push((&point.job, Vec::new()));
+                jobs.len() - 1
+            });
+            if let Some((_, points)) = jobs.get_mut(at) {
+                points.push(point);
+            }
+        }
+        jobs
+    }
+
+    /// Returns facts of where the figures are from, for people, by name.
+    pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
+        let machine = &self.machine;
+        let mut facts = vec![
+            ("command", machine.command.clone()),
+            (
+                "spmd",
+                format!("{} ({})", machine.spmd, machine.program.get(..19).unwrap_or_default()),
+            ),
+            ("start", machine.start.clone()),
+            ("host", machine.host.clone()),
+        ];
+        facts.extend(machine.fingerprint());
+        let caches: Vec<String> = machine.caches.iter().map(cache).collect();
+        if !caches.is_empty() {
+            facts.push(("caches", caches.join(", ")));
+        }
+        if !machine.numa.is_empty() {
+            facts.push(("NUMA nodes", machine.numa.len().to_string()));
+        }
+        let bytes = crate::host::limits::bytes;
+        facts.extend(machine.memory_bytes.map(|count| ("memory", bytes(count))));
+        facts.extend(machine.memory_limit_bytes.map(|count| ("memory limit", bytes(count))));
+        facts.extend(machine.shm_bytes.map(|count| ("/dev/shm", bytes(count))));
+        if self.machines > 1 {
+            facts.push(("machines", format!("{}, mixed; this is the last", self.machines)));
+        }
+        facts
+    }
+}
+
+fn cache(cache: &crate::host::caches::Cache) -> String {
+    let kind = match cache.kind.as_str() {
+        "Data" => "d",
+        "Instruction" => "i",
+        _ => "",
+    };
+    format!("L{}{kind} {}", cache.level, crate::host::limits::bytes(cache.bytes))
+}
+
+/// Finds the options that are not the same for all points.
+#[derive(Default)]
+struct Variety {
+    seen: Vec<Seen>,
+    places: HashMap<String, usize>,
+    points: usize,
+}
+
+struct Seen {
+    name: String,
+    first: Value,
+    /// In how many points it is given.
+    points: usize,
+    varies: bool,
+}
+
+impl Variety {
+    fn add(&mut self, line: &PlanLine) {
+        self.points += 1;
+        for (name, value) in flat(&line.options) {
+            let at = self.places.get(&name).copied();
+            match at.and_then(|at| self.seen.get_mut(at)) {
+                Some(seen) => {
+                    seen.points += 1;
+                    seen.varies |= seen.first != *value;
+                }
+                None => {
+                    self.places.insert(name.clone(), self.seen.len());
+                    self.seen.push(Seen { name, first: value.clone(), points: 1, varies: false });
+                }
+            }
+        }
+    }
+
+    fn names(self) -> Vec<String> {
+        let points = self.points;
+        let varies = |seen: &Seen| seen.varies || seen.points < points;
+        self.seen.into_iter().filter(varies).map(|seen| seen.name).collect()
+    }
+}
+
+/// Writes a value of an option as tables have it; nothing where there is none.
+pub(super) fn cell(value: Option<&Value>) -> String {
+    value.map(shown).unwrap_or_default()
+}

@@ -1,0 +1,433 @@
+//! `samples.jsonl`: a line for each trial, and the only truth about which were done.
+//!
+//! Of a line that was written the batch itself needs little: whose trial it was, how it ended, and a few
+//! figures. That is what is kept in memory, for each point the trials that count.
+//!
+//! A trial is named by its point's key, its repeat, and its attempt, from 1 on. A failed one that is run
+//! again has the next attempt. `--rerun` begins a new *round*, in which every trial of a point has an attempt
+//! that none of it had before; of a point only its latest round counts, and of a repeat only its latest
+//! attempt.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::time::SystemTime;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value, json};
+
+use crate::batch::key::{Key, Short};
+use crate::error::Error;
+use crate::host::clock::rfc3339;
+
+pub(super) const NAME: &str = "samples.jsonl";
+
+/// One trial, to be written down.
+pub(crate) struct Sample<'a> {
+    pub(crate) batch: &'a str,
+    pub(crate) job: &'a str,
+    pub(crate) key: &'a Key,
+    pub(crate) id: &'a str,
+    pub(crate) repeat: u32,
+    /// As [`Done::next_attempt`] says.
+    pub(crate) attempt: u32,
+    /// That of its point, [`Done::round`]; or the one a `--rerun` is in.
+    pub(crate) round: u32,
+    pub(crate) start: SystemTime,
+    /// What the job varies.
+    pub(crate) options: &'a Map<String, Value>,
+    /// The record of the run, or [`failure`].
+    pub(crate) record: &'a Map<String, Value>,
+}
+
+impl Serialize for Sample<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("batch", self.batch)?;
+        map.serialize_entry("job", self.job)?;
+        map.serialize_entry("key", &self.key.to_string())?;
+        map.serialize_entry("id", self.id)?;
+        map.serialize_entry("repeat", &self.repeat)?;
+        map.serialize_entry("attempt", &self.attempt)?;
+        map.serialize_entry("round", &self.round)?;
+        map.serialize_entry("warmup", &false)?;
+        map.serialize_entry("start", &rfc3339(self.start))?;
+        map.serialize_entry("options", self.options)?;
+        for (name, value) in self.record {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// Returns what stands in for the record of a run that left none.
+pub(crate) fn failure(
+    kernel: &str,
+    procs: Option<u32>,
+    params: Map<String, Value>,
+    error: &Error,
+) -> Map<String, Value> {
+    let exit = error.exit();
+    let record = json!({
+        "schema": 1,
+        "kernel": kernel,
+        "procs": procs,
+        "params": params,
+        "status": exit.status(),
+        "exit": exit.code(),
+        "error": {
+            "message": error.to_string(),
+            "details": error.details(),
+            "hint": error.hint(),
+        },
+    });
+    match record {
+        Value::Object(record) => record,
+        _ => Map::new(),
+    }
+}
+
+/// How a trial ended, as `status` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    Ok,
+    Failed,
+    Wrong,
+    Timeout,
+    Refused,
+}
+
+impl Status {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Wrong => "wrong",
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// A trial that was done.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Trial {
+    pub(crate) repeat: u32,
+    pub(crate) attempt: u32,
+    pub(crate) outcome: Outcome,
+}
+
+/// What a trial came to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    Ok(Figures),
+    /// All the others; `status` says which.
+    Failed {
+        status: Status,
+        exit: i32,
+        why: Box<str>,
+    },
+}
+
+/// What reports need of a trial that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Figures {
+    /// Seconds of its timed pass.
+    pub(crate) time: f64,
+    pub(crate) items_per_s: Option<f64>,
+    pub(crate) bytes_per_s: Option<f64>,
+    pub(crate) imbalance: Option<f64>,
+    /// Seconds that its ranks computed, all together.
+    pub(crate) busy: f64,
+}
+
+impl Trial {
+    /// Returns the figures of a trial that succeeded.
+    pub(crate) fn figures(&self) -> Option<&Figures> {
+        match &self.outcome {
+            Outcome::Ok(figures) => Some(figures),
+            Outcome::Failed { .. } => None,
+        }
+    }
+}
+
+/// What was done of one point.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Done {
+    round: u32,
+    /// The attempt that trials of the round begin with, less one.
+    before: u32,
+    /// The highest attempt of any trial.
+    highest: u32,
+    /// Of the round, by repeat; of each repeat the latest attempt.
+    trials: Vec<Trial>,
+}
+
+/// Of a point that never ran.
+static NOTHING: Done = Done { round: 0, before: 0, highest: 0, trials: Vec::new() };
+
+impl Done {
+    /// Returns the latest round: 0, and one more for each `--rerun`.
+    pub(crate) fn round(&self) -> u32 {
+        self.round
+    }
+
+    /// Returns the trials that count, by repeat.
+    pub(crate) fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    /// Returns what a repeat came to in a round; `None` if it has to be run.
+    pub(crate) fn trial(&self, round: u32, repeat: u32) -> Option<&Trial> {
+        if round > self.round {
+            return None;
+        }
+        let at = self.find(repeat).ok()?;
+        self.trials.get(at)
+    }
+
+    /// Returns the attempt that a trial has which is run now.
+    pub(crate) fn next_attempt(&self, round: u32, repeat: u32) -> u32 {
+        if round > self.round {
+            return self.highest.saturating_add(1);
+        }
+        let last = self.trial(round, repeat).map_or(self.before, |trial| trial.attempt);
+        last.saturating_add(1)
+    }
+
+    /// Returns the figures of what succeeded, by repeat.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = &Figures> {
+        self.trials.iter().filter_map(Trial::figures)
+    }
+
+    fn find(&self, repeat: u32) -> Result<usize, usize> {
+        self.trials.binary_search_by_key(&repeat, |trial| trial.repeat)
+    }
+
+    fn has(&self, round: u32, repeat: u32, attempt: u32) -> bool {
+        self.round == round && self.trial(round, repeat).is_some_and(|last| last.attempt == attempt)
+    }
+
+    fn add(&mut self, round: u32, trial: Trial) -> Added {
+        if self.has(round, trial.repeat, trial.attempt) {
+            return Added::Twice;
+        }
+        if round > self.round {
+            (self.round, self.before) = (round, self.highest);
+            self.trials.clear();
+        }
+        self.highest = self.highest.max(trial.attempt);
+        if round == self.round {
+            match self.find(trial.repeat) {
+                Ok(at) => match self.trials.get_mut(at) {
+                    Some(last) if last.attempt < trial.attempt => *last = trial,
+                    _ => {}
+                },
+                Err(at) => self.trials.insert(at, trial),
+            }
+        }
+        Added::Once
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Added {
+    Once,
+    /// There was one of its name: that counts.
+    Twice,
+}
+
+/// What was done of all points.
+#[derive(Debug, Default)]
+pub(crate) struct Samples {
+    points: HashMap<Short, Done>,
+    count: u64,
+    round: u32,
+    /// How many lines were of a trial that had one, and the first of these.
+    doubled: Option<(u64, String)>,
+}
+
+impl Samples {
+    /// Takes a line of the file.
+    pub(super) fn take(&mut self, text: &[u8]) -> serde_json::Result<()> {
+        let line = Line::read(text)?;
+        if line.warmup {
+            return Ok(());
+        }
+        let (name, round) = (line.name()?, line.round);
+        let trial = line.trial()?;
+        let (repeat, attempt) = (trial.repeat, trial.attempt);
+        self.round = self.round.max(round);
+        let done = match self.points.entry(name) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Done::default()),
+        };
+        match done.add(round, trial) {
+            Added::Once => self.count += 1,
+            Added::Twice => {
+                let first = || format!("{name}, repeat {repeat}, attempt {attempt}");
+                self.doubled.get_or_insert_with(|| (0, first())).0 += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a sample as its line; refuses one that could not be read, or is there already.
+    pub(super) fn line(&self, sample: &Sample<'_>, line: &mut Vec<u8>) -> Result<(), Error> {
+        let named = || format!("sample of `{}`, repeat {}", sample.id, sample.repeat);
+        let (round, repeat, attempt) = (sample.round, sample.repeat, sample.attempt);
+        if self.done(sample.key).has(round, repeat, attempt) {
+            return Err(Error::refused(format!("{} is there already", named())));
+        }
+        line.clear();
+        let written = serde_json::to_writer(&mut *line, sample);
+        written
+            .and_then(|()| Line::read(line)?.trial())
+            .map_err(|error| Error::refused(format!("{} cannot be written: {error}", named())))?;
+        line.push(b'\n');
+        Ok(())
+    }
+
+    /// Returns what was done of a point.
+    pub(crate) fn done(&self, key: &Key) -> &Done {
+        self.points.get(&key.short()).unwrap_or(&NOTHING)
+    }
+
+    /// Returns how many samples there are, of all attempts.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Returns the latest round of any point.
+    pub(crate) fn round(&self) -> u32 {
+        self.round
+    }
+
+    /// Says that trials are in the file more than once, if they are.
+    pub(crate) fn warning(&self) -> Option<String> {
+        self.doubled.as_ref().map(|(count, first)| {
+            format!("{count} samples are of a trial that has one, which counts: {first}")
+        })
+    }
+}
+
+/// What is read of a line.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    repeat: u32,
+    #[serde(default = "first")]
+    attempt: u32,
+    #[serde(default)]
+    round: u32,
+    #[serde(default)]
+    warmup: bool,
+    status: Status,
+    #[serde(default)]
+    exit: i32,
+    time: Option<Time>,
+    throughput: Option<Throughput>,
+    imbalance: Option<f64>,
+    #[serde(default)]
+    workers: Busy,
+    #[serde(borrow)]
+    error: Option<Failure<'a>>,
+}
+
+fn first() -> u32 {
+    1
+}
+
+#[derive(Deserialize)]
+struct Time {
+    pass_s: Passes,
+}
+
+#[derive(Deserialize)]
+struct Passes {
+    median: f64,
+}
+
+#[derive(Deserialize)]
+struct Throughput {
+    items_per_s: Option<f64>,
+    bytes_per_s: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Failure<'a> {
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+}
+
+impl<'a> Line<'a> {
+    fn read(text: &'a [u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(text)
+    }
+
+    fn name(&self) -> serde_json::Result<Short> {
+        self.key.parse().map_err(serde_json::Error::custom)
+    }
+
+    fn trial(self) -> serde_json::Result<Trial> {
+        let outcome = match (self.status, &self.time) {
+            (Status::Ok, None) => {
+                return Err(serde_json::Error::custom("status is ok, and there is no time"));
+            }
+            (Status::Ok, Some(time)) => Outcome::Ok(Figures {
+                time: time.pass_s.median,
+                items_per_s: self.throughput.as_ref().and_then(|rates| rates.items_per_s),
+                bytes_per_s: self.throughput.as_ref().and_then(|rates| rates.bytes_per_s),
+                imbalance: self.imbalance,
+                busy: self.workers.0,
+            }),
+            (status, _) => Outcome::Failed {
+                status,
+                exit: self.exit,
+                why: self.error.map_or_else(|| status.name().into(), |e| e.message.into()),
+            },
+        };
+        Ok(Trial { repeat: self.repeat, attempt: self.attempt, outcome })
+    }
+}
+
+/// The busy times of a record's workers, added up while they are read.
+#[derive(Default)]
+struct Busy(f64);
+
+impl<'de> Deserialize<'de> for Busy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Workers;
+
+        #[derive(Deserialize)]
+        struct Worker {
+            busy_s: Option<f64>,
+        }
+
+        impl<'de> Visitor<'de> for Workers {
+            type Value = Busy;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of workers")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Busy, A::Error> {
+                let mut sum = 0.0;
+                while let Some(worker) = list.next_element::<Worker>()? {
+                    sum += worker.busy_s.unwrap_or(0.0);
+                }
+                Ok(Busy(sum))
+            }
+        }
+
+        deserializer.deserialize_seq(Workers)
+    }
+}
+
+#[cfg(test)]
+mod tests;
