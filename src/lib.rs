@@ -11,6 +11,8 @@
 //! `ARCHITECTURE.md` tells how it works, from a chunk's and from a byte's point of view.
 
 mod arrays;
+#[allow(dead_code, unused_imports)] // Until the command that runs batches calls it.
+mod batch;
 mod bench;
 mod calibration;
 mod clean;

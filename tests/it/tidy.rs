@@ -87,6 +87,7 @@ const ORDER: &[&[&str]] = &[
     &["lib"],
     &["fuzzing"],
     &["cli"],
+    &["batch"],
     &["report"],
     &["bench"],
     &["run"],
