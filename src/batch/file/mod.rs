@@ -1,0 +1,39 @@
+//! The batch file: TOML to jobs. Every error names file, line and column; nothing runs before all is read.
+//!
+//! One table of names, made from the flags' own declarations (`knobs`), says what is a key, what its
+//! values look like, and what the published schema says; a value becomes the option's own type by the
+//! option's own parser (`typed`). Layers are laid over one another by name, so that each value keeps the
+//! place it is from.
+
+mod axes;
+mod derived;
+mod expect;
+mod hooks;
+mod item;
+mod jobs;
+mod knobs;
+mod layer;
+mod only;
+mod policy;
+mod reference;
+mod schema;
+mod set;
+mod shared_files;
+mod source;
+#[cfg(test)]
+mod tests;
+mod top;
+mod typed;
+
+pub(crate) use self::axes::Axes;
+pub(crate) use self::expect::{Expect, Wanted};
+pub(crate) use self::hooks::Hooks;
+pub(crate) use self::layer::{Given, Layer, Rules};
+pub(crate) use self::only::Only;
+pub(crate) use self::policy::{Limit, OnFail, Order};
+pub(crate) use self::reference::{Judgement, Metric, Reference};
+pub(crate) use self::schema::schema;
+pub(crate) use self::set::{Set, Target};
+pub(crate) use self::source::{Place, Source};
+pub(crate) use self::top::{Asked, Batch};
+pub(crate) use self::typed::{options, shown};

@@ -1,0 +1,70 @@
+//! `--only 'procs=4 kernel=square'`: some points of a batch.
+
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use super::knobs::{knob, option_names};
+use super::reference::has;
+use super::typed::canonical;
+use crate::error::{Error, Explained, nearest};
+
+/// Which points are meant: those that have every value listed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Only {
+    job: Option<String>,
+    values: Vec<(String, Value)>,
+}
+
+impl Only {
+    /// Says whether a point is meant, by its job and its options.
+    pub(crate) fn matches(&self, job: &str, settings: &Map<String, Value>) -> bool {
+        self.job.as_deref().is_none_or(|wanted| wanted == job)
+            && self.values.iter().all(|(name, wanted)| has(settings, name, wanted))
+    }
+
+    /// Returns the job that is named.
+    pub(crate) fn job(&self) -> Option<&str> {
+        self.job.as_deref()
+    }
+}
+
+impl FromStr for Only {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let refused = |what: String, hint: String| {
+            Error::rejected(Explained::new(format!("--only {text}: {what}")).hint(hint))
+        };
+        let mut only = Self::default();
+        for pair in text.split_whitespace() {
+            let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+                return Err(refused(
+                    format!("`{pair}` is not of the form KEY=VALUE"),
+                    "pairs separated by spaces: --only 'procs=4 kernel=square'".to_owned(),
+                ));
+            };
+            if key == "job" {
+                only.job = Some(value.to_owned());
+                continue;
+            }
+            if knob(key).is_none() {
+                let mut known = option_names();
+                known.push("job");
+                let hint = nearest(key, known).map_or_else(
+                    || "job, or any option of a run".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                return Err(refused(format!("unknown key `{key}`"), hint));
+            }
+            let value = canonical(key, Value::from(value))
+                .map_err(|(what, hint)| refused(what, hint.unwrap_or_default()))?;
+            only.values.push((key.to_owned(), value));
+        }
+        if only == Self::default() {
+            let hint = "pairs separated by spaces: --only 'procs=4 kernel=square'";
+            return Err(refused("names nothing".to_owned(), hint.to_owned()));
+        }
+        Ok(only)
+    }
+}
