@@ -17,6 +17,8 @@ pub enum Exit {
     Rejected,
     /// 3: the result is wrong: verification or the internal audit failed.
     Wrong,
+    /// 4: everything ran, and was slower than it was to be.
+    GateMissed,
     /// 124: the time limit was reached.
     TimedOut,
     /// 125: this machine refuses (memory, shared memory, processes, files), or spmd itself failed.
@@ -38,6 +40,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Rejected => 2,
             Self::Wrong => 3,
+            Self::GateMissed => 4,
             Self::TimedOut => 124,
             Self::Refused => 125,
             Self::KernelUnusable => 126,
@@ -51,6 +54,7 @@ impl Exit {
     pub fn status(self) -> &'static str {
         match self {
             Self::Complete => "ok",
+            Self::GateMissed => "slow",
             Self::Failed | Self::Signal(_) => "failed",
             Self::Wrong => "wrong",
             Self::TimedOut => "timeout",
@@ -219,6 +223,14 @@ impl Error {
             Some(hint) => format!("{hint}; {more}"),
             None => more.to_owned(),
         });
+        self
+    }
+
+    /// Says first what it is about.
+    #[must_use]
+    pub(crate) fn about(mut self, what: &str) -> Self {
+        let explained = explained!(&mut self);
+        explained.message = format!("{}: {}", escaped(what.to_owned()), explained.message);
         self
     }
 

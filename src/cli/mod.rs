@@ -1,18 +1,20 @@
 //! The command line: what may be typed, and what is done about it.
 
+mod batch;
 mod bench;
 mod screen;
 mod tune;
 mod usage;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::batch::{BatchCommand, batch};
 use self::bench::{BenchCommand, bench};
 use self::screen::Screen;
 use self::tune::{TuneCommand, tune};
@@ -65,6 +67,11 @@ enum Command {
         /// Kernel to describe
         kernel: Option<String>,
     },
+    /// Run all points of a batch file, and go on where the last visit stopped
+    ///
+    /// Every trial is a run; its record is a line of DIR/samples.jsonl as soon as there is one. Whatever ends
+    /// a batch, the same command continues it. Options of a run given here override those of the file.
+    Batch(Box<BatchCommand>),
     /// Rank schedules, chunks and numbers of ranks by a trace
     ///
     /// Replays a trace that a run with --trace has written under each of them, in simulated time, and
@@ -150,6 +157,15 @@ enum Progress {
 }
 
 impl TalkOptions {
+    /// Says whether there may be a progress bar.
+    fn bar_wanted(&self) -> bool {
+        self.progress == Progress::Auto
+            && !self.json
+            && !self.quiet
+            && std::env::var_os("CI").is_none()
+            && io::stderr().is_terminal()
+    }
+
     fn talk(&self) -> Talk {
         match (self.quiet, self.verbose) {
             (true, _) => Talk::Quiet,
@@ -175,6 +191,7 @@ pub(crate) fn main() -> Exit {
         Some(Command::Run(run_command)) => run(run_command, nested(&matches)),
         Some(Command::Plan(command)) => plan(command, nested(&matches)),
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
+        Some(Command::Batch(command)) => batch(*command, nested(&matches)),
         Some(Command::Tune(command)) => tune(command),
         Some(Command::Bench(command)) => bench(command, nested(&matches)),
         Some(Command::Clean(command)) => clean_up(&command),

@@ -1,24 +1,14 @@
 //! A run as whoever sits in front of it sees it: its warnings, and a progress bar if it lasts.
 
-use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Progress, TalkOptions};
+use super::TalkOptions;
 use crate::engine::Audience;
 use crate::figures;
 use crate::report::Reporter;
 use crate::shm::Segment;
-
-/// Says whether this run may show a progress bar, should it last.
-fn bar_wanted(talk: &TalkOptions) -> bool {
-    talk.progress == Progress::Auto
-        && !talk.json
-        && !talk.quiet
-        && std::env::var_os("CI").is_none()
-        && io::stderr().is_terminal()
-}
 
 /// Shows a run to whoever sits in front of it.
 pub(super) struct Screen {
@@ -28,7 +18,7 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new(reporter: Reporter, talk: &TalkOptions) -> Self {
-        Self { reporter, bar: bar_wanted(talk).then(Bar::new) }
+        Self { reporter, bar: talk.bar_wanted().then(Bar::new) }
     }
 
     /// Leaves nothing of the bar.

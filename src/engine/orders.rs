@@ -37,9 +37,8 @@ pub(crate) struct Orders {
 impl Orders {
     pub(crate) fn new(limit: Option<Duration>) -> io::Result<Self> {
         let (bell, ring) = io::pipe()?;
-        let deadline = limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
         Ok(Self {
-            deadline,
+            deadline: deadline(limit),
             cause: Mutex::new(None),
             bell,
             ring,
@@ -48,13 +47,18 @@ impl Orders {
         })
     }
 
+    /// Sets another limit, which begins now: for what follows under the same orders.
+    pub(crate) fn limit(&mut self, limit: Option<Duration>) {
+        self.deadline = deadline(limit);
+    }
+
     /// Lets signals be orders too: the first stops the run, the second ends this process at once.
     pub(crate) fn attend(&mut self, signals: Signals) {
         self.signals = Some(signals);
     }
 
     /// Takes in the signals that have come.
-    pub(super) fn hear(&self) -> Result<(), Error> {
+    pub(crate) fn hear(&self) -> Result<(), Error> {
         let deaf = |error: io::Error| Error::refused(format!("cannot receive signals: {error}"));
         let Some(signals) = &self.signals else { return Ok(()) };
         while procs::poll(&[signals.fd()], 0).map_err(deaf)?.contains(&true) {
@@ -113,6 +117,11 @@ impl Orders {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns when a limit that begins now is reached, if that is a time at all.
+fn deadline(limit: Option<Duration>) -> Option<(Instant, Duration)> {
+    limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)))
 }
 
 fn interrupted(cause: Cause) -> Error {

@@ -13,6 +13,7 @@ pub(crate) mod map;
 pub(crate) mod own;
 pub(crate) mod procs;
 pub(crate) mod program;
+pub(crate) mod shell;
 pub(crate) mod signals;
 pub(crate) mod streams;
 pub(crate) mod topology;

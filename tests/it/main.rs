@@ -5,6 +5,7 @@
 
 mod attach;
 mod auto;
+mod batch;
 mod bench;
 mod benchmarks;
 mod checkpoint;

@@ -495,7 +495,11 @@ impl Outcome {
             // A line a rank follows a time limit that was reached.
             let known =
                 ["spmd: error: ", "spmd: warning: ", "spmd: resumed ", "  hint: ", "  rank "];
-            assert!(known.iter().any(|start| line.starts_with(start)), "odd line: {told}");
+            // Or a line of a file that is quoted, and what points into it.
+            let quoted = line.trim_start_matches([' ', '.']).trim_start_matches(char::is_numeric);
+            let fine =
+                known.iter().any(|start| line.starts_with(start)) || quoted.starts_with(" |");
+            assert!(fine || quoted.starts_with('|'), "odd line: {told}");
         }
         for odd in ["panicked at", "RUST_BACKTRACE", "Os {", "kind:", "Error(", "Some(", "\u{1b}"] {
             assert!(!self.stderr.contains(odd), "`{odd}` is not for people: {told}");

@@ -140,9 +140,9 @@ impl Directory {
 
     /// Writes a sample down: it is done once this returns, and on disk within 100 ms.
     pub(crate) fn sample(&mut self, sample: &Sample<'_>) -> Result<(), Error> {
-        self.samples.line(sample, &mut self.line)?;
+        let length = self.samples.line(sample, &mut self.line)?;
         self.sample_lines.append(&self.line)?;
-        let text = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        let text = self.line.get(..length).unwrap_or(&self.line);
         self.samples.take(text).map_err(|error| {
             Error::refused(format!("a sample cannot be read as it was written: {error}"))
         })?;
@@ -155,6 +155,12 @@ impl Directory {
             .map_err(|error| Error::refused(format!("an event cannot be written: {error}")))?;
         self.journal_lines.append(&self.line)?;
         self.syncer.written(JOURNAL)
+    }
+
+    /// Opens the log of a point, or of what is around all of them, to add to it.
+    pub(crate) fn log(&self, key: Option<&str>) -> Result<File, Error> {
+        let name = format!("logs/{}.log", key.unwrap_or("batch"));
+        place::created(&self.path, &name)
     }
 
     /// Returns what somebody should know of what was found here.

@@ -43,9 +43,8 @@ pub(crate) struct Sample<'a> {
     pub(crate) record: &'a Map<String, Value>,
 }
 
-impl Serialize for Sample<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
+impl Sample<'_> {
+    fn name<M: SerializeMap>(&self, map: &mut M, warmup: bool) -> Result<(), M::Error> {
         map.serialize_entry("batch", self.batch)?;
         map.serialize_entry("job", self.job)?;
         map.serialize_entry("key", &self.key.to_string())?;
@@ -53,9 +52,49 @@ impl Serialize for Sample<'_> {
         map.serialize_entry("repeat", &self.repeat)?;
         map.serialize_entry("attempt", &self.attempt)?;
         map.serialize_entry("round", &self.round)?;
-        map.serialize_entry("warmup", &false)?;
+        map.serialize_entry("warmup", &warmup)?;
         map.serialize_entry("start", &rfc3339(self.start))?;
-        map.serialize_entry("options", self.options)?;
+        map.serialize_entry("options", self.options)
+    }
+
+    /// Returns the passes before the timed one, as far as the record has them.
+    fn warmups(&self) -> impl Iterator<Item = Warmup<'_>> {
+        let times = self.record.get("time").and_then(|time| time.get("warmup_s")?.as_array());
+        let times = times.into_iter().flatten().filter_map(Value::as_f64);
+        times.enumerate().map(|(pass, time)| Warmup { sample: self, pass, time })
+    }
+}
+
+/// One pass before the timed one: a timing of its own, which nothing but a reader of the file counts.
+struct Warmup<'a> {
+    sample: &'a Sample<'a>,
+    pass: usize,
+    time: f64,
+}
+
+impl Serialize for Warmup<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.sample.name(&mut map, true)?;
+        map.serialize_entry("pass", &self.pass)?;
+        for name in ["schema", "kernel", "procs", "size", "dtype", "schedule"] {
+            if let Some(value) = self.sample.record.get(name) {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        map.serialize_entry("status", Status::Ok.name())?;
+        map.serialize_entry("exit", &0)?;
+        let time = self.time;
+        let passes = json!({"n": 1, "median": time, "min": time, "max": time, "samples": [time]});
+        map.serialize_entry("time", &json!({"pass_s": passes}))?;
+        map.end()
+    }
+}
+
+impl Serialize for Sample<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.name(&mut map, false)?;
         for (name, value) in self.record {
             map.serialize_entry(name, value)?;
         }
@@ -138,8 +177,11 @@ pub(crate) enum Outcome {
 pub(crate) struct Figures {
     /// Seconds of its timed pass.
     pub(crate) time: f64,
+    /// Seconds of all of it.
+    pub(crate) total: f64,
     pub(crate) items_per_s: Option<f64>,
     pub(crate) bytes_per_s: Option<f64>,
+    pub(crate) flops_per_s: Option<f64>,
     pub(crate) imbalance: Option<f64>,
     /// Seconds that its ranks computed, all together.
     pub(crate) busy: f64,
@@ -197,6 +239,11 @@ impl Done {
         }
         let last = self.trial(round, repeat).map_or(self.before, |trial| trial.attempt);
         last.saturating_add(1)
+    }
+
+    /// Says whether a trial that counts did not succeed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.trials.iter().any(|trial| trial.figures().is_none())
     }
 
     /// Returns the figures of what succeeded, by repeat.
@@ -276,20 +323,27 @@ impl Samples {
         Ok(())
     }
 
-    /// Writes a sample as its line; refuses one that could not be read, or is there already.
-    pub(super) fn line(&self, sample: &Sample<'_>, line: &mut Vec<u8>) -> Result<(), Error> {
+    /// Writes a sample as its line, and after that those of its warm-up passes, which may be lost without
+    /// it; returns how long the first is. Refuses one that could not be read, or is there already.
+    pub(super) fn line(&self, sample: &Sample<'_>, line: &mut Vec<u8>) -> Result<usize, Error> {
         let named = || format!("sample of `{}`, repeat {}", sample.id, sample.repeat);
         let (round, repeat, attempt) = (sample.round, sample.repeat, sample.attempt);
         if self.done(sample.key).has(round, repeat, attempt) {
             return Err(Error::refused(format!("{} is there already", named())));
         }
         line.clear();
+        let cannot = |error: serde_json::Error| {
+            Error::refused(format!("{} cannot be written: {error}", named()))
+        };
         let written = serde_json::to_writer(&mut *line, sample);
-        written
-            .and_then(|()| Line::read(line)?.trial())
-            .map_err(|error| Error::refused(format!("{} cannot be written: {error}", named())))?;
+        written.and_then(|()| Line::read(line)?.trial()).map_err(cannot)?;
+        let length = line.len();
         line.push(b'\n');
-        Ok(())
+        for warmup in sample.warmups() {
+            serde_json::to_writer(&mut *line, &warmup).map_err(cannot)?;
+            line.push(b'\n');
+        }
+        Ok(length)
     }
 
     /// Returns what was done of a point.
@@ -345,6 +399,8 @@ fn first() -> u32 {
 
 #[derive(Deserialize)]
 struct Time {
+    #[serde(default)]
+    total_s: f64,
     pass_s: Passes,
 }
 
@@ -357,6 +413,7 @@ struct Passes {
 struct Throughput {
     items_per_s: Option<f64>,
     bytes_per_s: Option<f64>,
+    flops_per_s: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -381,8 +438,10 @@ impl<'a> Line<'a> {
             }
             (Status::Ok, Some(time)) => Outcome::Ok(Figures {
                 time: time.pass_s.median,
+                total: time.total_s,
                 items_per_s: self.throughput.as_ref().and_then(|rates| rates.items_per_s),
                 bytes_per_s: self.throughput.as_ref().and_then(|rates| rates.bytes_per_s),
+                flops_per_s: self.throughput.as_ref().and_then(|rates| rates.flops_per_s),
                 imbalance: self.imbalance,
                 busy: self.workers.0,
             }),

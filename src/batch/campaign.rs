@@ -1,0 +1,396 @@
+//! Goes through the trials of a batch: makes each, and writes down what came of it before the next begins.
+//!
+//! ```text
+//! for every trial that is wanted, in the order of `turns`:
+//!     hooks        setup of the batch and of the job, once a visit; before-each
+//!     journal      "begins"
+//!     trial        a run in a world of its own
+//!     samples      one line: from now on this trial is done
+//!     journal      how it ended
+//!     hooks        after-each
+//! teardown of all that was set up, also where the batch ends early
+//! ```
+//!
+//! A death of this process at any point leaves at most one trial without its line, and that trial is made
+//! again. What is wanted is a pure function of the lines: a visit goes on where the last one stopped.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+
+use super::expand::Point;
+use super::file::{Batch, Limit, OnFail};
+use super::hooks::{self, Setting};
+use super::job::Job;
+use super::key::Key;
+use super::results::{Directory, Event, Outcome, Sample};
+use super::trial::{self, Ended, Ranks};
+use super::turns::Turns;
+use crate::engine::{Audience, Orders};
+use crate::error::Error;
+use crate::options::RunOptions;
+use crate::placement::{Survey, ThisMachine};
+use crate::statistics;
+
+/// A point, ready to be run.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) key: Key,
+    /// Its name in all reports: `strong/procs=4,schedule=fac2`.
+    pub(crate) id: String,
+    /// The number of its job.
+    pub(crate) job: usize,
+    pub(crate) point: Point,
+    pub(crate) options: RunOptions,
+    /// The values of its axes.
+    pub(crate) axes: Map<String, Value>,
+    /// The round its trials belong to: see `samples`.
+    pub(crate) round: u32,
+}
+
+/// What is made again although it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    Nothing,
+    /// Trials that failed.
+    Failed,
+    /// Everything, in a round of its own.
+    All,
+}
+
+/// Told how a batch goes while it goes on.
+pub(crate) trait Watcher: Audience {
+    /// So many trials are done or will not be needed, so many of them failed, of so many.
+    fn counted(&mut self, tally: Tally);
+    /// A trial begins.
+    fn begins(&mut self, point: &Planned, repeat: u32);
+    /// A trial has ended: its record, and what it failed by.
+    fn ended(&mut self, point: &Planned, repeat: u32, record: &Value, failed: Option<&Error>);
+}
+
+/// Trials, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// In this visit.
+    pub(crate) made: u64,
+    /// Of those.
+    pub(crate) failed: u64,
+    /// In this and earlier visits.
+    pub(crate) done: u64,
+    /// That there may be; a point may be settled with fewer.
+    pub(crate) total: u64,
+}
+
+/// Why a visit was over before all its trials were made.
+#[derive(Debug)]
+pub(crate) enum Early {
+    /// `on-fail` says so.
+    Failures,
+    /// A signal, a full disk, a hook.
+    Error(Error),
+}
+
+/// A batch on its way.
+pub(crate) struct Campaign<'a> {
+    batch: &'a Batch,
+    points: &'a [Planned],
+    again: Again,
+    directory: &'a mut Directory,
+    orders: &'a mut Orders,
+    ranks: Ranks,
+    machine: &'a Survey<ThisMachine>,
+    watcher: &'a mut dyn Watcher,
+    setup: Setup,
+    tally: Tally,
+    /// Seconds that trials of each point have taken in this visit.
+    spent: Vec<f64>,
+}
+
+/// What was set up in this visit.
+#[derive(Debug)]
+struct Setup {
+    batch: bool,
+    jobs: Vec<bool>,
+}
+
+impl<'a> Campaign<'a> {
+    pub(crate) fn new(
+        batch: &'a Batch,
+        points: &'a [Planned],
+        again: Again,
+        directory: &'a mut Directory,
+        orders: &'a mut Orders,
+        ranks: Ranks,
+        machine: &'a Survey<ThisMachine>,
+        watcher: &'a mut dyn Watcher,
+    ) -> Self {
+        let setup = Setup { batch: false, jobs: vec![false; batch.jobs.len()] };
+        let tally = count(batch, points, directory);
+        let spent = vec![0.0; points.len()];
+        Self {
+            batch,
+            points,
+            again,
+            directory,
+            orders,
+            ranks,
+            machine,
+            watcher,
+            setup,
+            tally,
+            spent,
+        }
+    }
+
+    /// Makes all trials that are wanted.
+    pub(crate) fn run(mut self) -> (Tally, Result<(), Early>) {
+        self.watcher.counted(self.tally);
+        let went = self.go();
+        let torn_down = self.tear_down();
+        (self.tally, went.and(torn_down.map_err(Early::Error)))
+    }
+
+    fn go(&mut self) -> Result<(), Early> {
+        let jobs = &self.batch.jobs;
+        let most = jobs.iter().map(|job| job.repeats).max().unwrap_or(0);
+        let mut turns = Turns::new(self.batch.order, self.batch.seed, self.points.len(), most);
+        let mut skipped = vec![false; jobs.len()];
+        let mut failed: u64 = 0;
+        loop {
+            let wanted = |at: usize, repeat: u32| {
+                self.points.get(at).is_some_and(|point| !skipped[point.job])
+                    && self.wanted(at, repeat)
+            };
+            let Some((at, repeat)) = turns.next(wanted) else { return Ok(()) };
+            self.orders.limit(None);
+            self.orders.check().map_err(Early::Error)?;
+            if self.trial(at, repeat).map_err(Early::Error)?.is_ok() {
+                continue;
+            }
+            failed += 1;
+            let job = self.points[at].job;
+            match jobs[job].on_fail {
+                OnFail::Continue => {}
+                OnFail::SkipJob => {
+                    skipped[job] = true;
+                    let why = "a trial failed";
+                    self.note(&Event::Skipped { job: Some(&jobs[job].name), why })?;
+                }
+                OnFail::Stop => return self.stop(),
+                OnFail::StopAfter(limit) if reached(limit, failed, self.tally.total) => {
+                    return self.stop();
+                }
+                OnFail::StopAfter(_) => {}
+            }
+        }
+    }
+
+    fn stop(&mut self) -> Result<(), Early> {
+        self.note(&Event::Skipped { job: None, why: "trials failed" })?;
+        Err(Early::Failures)
+    }
+
+    fn note(&mut self, event: &Event<'_>) -> Result<(), Early> {
+        self.directory.note(event).map_err(Early::Error)
+    }
+
+    /// Says whether a trial is to be made, by what its point has come to.
+    fn wanted(&self, at: usize, repeat: u32) -> bool {
+        let point = &self.points[at];
+        let job = &self.batch.jobs[point.job];
+        let done = self.directory.done(&point.key);
+        let open = match done.trial(point.round, repeat).map(|trial| &trial.outcome) {
+            None => true,
+            Some(Outcome::Ok(_)) => false,
+            Some(Outcome::Failed { .. }) => self.again == Again::Failed,
+        };
+        if !open || repeat >= job.repeats {
+            return false;
+        }
+        let in_time = job.max_time.is_none_or(|limit| self.spent(at) < limit.0.as_secs_f64());
+        in_time && !(point.round == done.round() && settled(job, done.figures().map(|f| f.time)))
+    }
+
+    /// Returns the seconds that trials of a point have taken, in this visit and before it.
+    fn spent(&self, at: usize) -> f64 {
+        let point = &self.points[at];
+        let done = self.directory.done(&point.key);
+        let before = if point.round == done.round() {
+            done.figures().map(|figures| figures.total).sum()
+        } else {
+            0.0
+        };
+        f64::max(before, self.spent[at])
+    }
+
+    /// Makes one trial. Inside, what it failed by; outside, what ends the batch.
+    fn trial(&mut self, at: usize, repeat: u32) -> Result<Result<(), Error>, Error> {
+        let point = &self.points[at];
+        let job = &self.batch.jobs[point.job];
+        let key = point.key.to_string();
+        self.set_up(point.job)?;
+        let attempt = self.directory.done(&point.key).next_attempt(point.round, repeat);
+        self.directory.note(&Event::Start { key: &key, id: &point.id, repeat, attempt })?;
+        self.watcher.begins(point, repeat);
+        let start = SystemTime::now();
+        let ended = match self.hooks_of_trial("before-each", at, repeat) {
+            Ok(()) => {
+                trial::run(&point.options, self.machine, &mut self.ranks, self.orders, self.watcher)
+            }
+            Err(error @ Error::Failed(_)) => Ok(Ended::without(&point.options, error)),
+            Err(error) => Err(error),
+        };
+        let Ended { mut record, took, mut outcome } = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                self.directory.note(&Event::Abandoned { key: &key, repeat, attempt })?;
+                return Err(error);
+            }
+        };
+        if outcome.is_ok()
+            && let Some(expect) = &job.expect
+            && let Err(why) = expect.check(&record)
+        {
+            let error = Error::Wrong(why.into());
+            trial::unexpected(&mut record, &error);
+            outcome = Err(error);
+        }
+        let nothing = Map::new();
+        self.directory.sample(&Sample {
+            batch: &self.batch.name,
+            job: &job.name,
+            key: &point.key,
+            id: &point.id,
+            repeat,
+            attempt,
+            round: point.round,
+            start,
+            options: &point.axes,
+            record: record.as_object().unwrap_or(&nothing),
+        })?;
+        let status = record["status"].as_str().unwrap_or("failed");
+        self.directory.note(&Event::Done { key: &key, repeat, attempt, status })?;
+        self.spent[at] += took;
+        self.tally.made += 1;
+        self.tally.done += 1;
+        self.tally.failed += u64::from(outcome.is_err());
+        self.watcher.ended(point, repeat, &record, outcome.as_ref().err());
+        self.watcher.counted(self.tally);
+        self.hooks_of_trial("after-each", at, repeat)?;
+        Ok(outcome)
+    }
+
+    /// Runs the hooks around one trial: those of the batch outside, those of its job inside.
+    fn hooks_of_trial(&mut self, name: &'static str, at: usize, repeat: u32) -> Result<(), Error> {
+        let point = &self.points[at];
+        let job = &self.batch.jobs[point.job];
+        let of = |hooks: &'a super::file::Hooks| match name {
+            "before-each" => hooks.before_each.as_deref(),
+            _ => hooks.after_each.as_deref(),
+        };
+        let mut commands = [of(&self.batch.hooks), of(&job.hooks)];
+        if name == "after-each" {
+            commands.reverse();
+        }
+        for command in commands.into_iter().flatten() {
+            let trial = Some((point.key.to_string(), point.id.as_str(), repeat));
+            self.hook(name, command, Some(job), trial)?;
+        }
+        Ok(())
+    }
+
+    /// Sets up the batch and a job, if that has not happened in this visit.
+    fn set_up(&mut self, job: usize) -> Result<(), Error> {
+        // Marked before they run: what one that fails has begun is to be torn down, too.
+        if !std::mem::replace(&mut self.setup.batch, true)
+            && let Some(command) = &self.batch.hooks.setup
+        {
+            self.hook("setup", command, None, None)?;
+        }
+        if !std::mem::replace(&mut self.setup.jobs[job], true)
+            && let Some(command) = &self.batch.jobs[job].hooks.setup
+        {
+            self.hook("setup", command, Some(&self.batch.jobs[job]), None)?;
+        }
+        Ok(())
+    }
+
+    /// Tears down whatever was set up; goes on after an error, and returns the first.
+    fn tear_down(&mut self) -> Result<(), Error> {
+        let mut first = Ok(());
+        for (at, job) in self.batch.jobs.iter().enumerate() {
+            if std::mem::take(&mut self.setup.jobs[at])
+                && let Some(command) = &job.hooks.teardown
+            {
+                first = first.and(self.hook("teardown", command, Some(job), None));
+            }
+        }
+        if std::mem::take(&mut self.setup.batch)
+            && let Some(command) = &self.batch.hooks.teardown
+        {
+            first = first.and(self.hook("teardown", command, None, None));
+        }
+        first
+    }
+
+    fn hook(
+        &mut self,
+        name: &'static str,
+        command: &str,
+        job: Option<&Job>,
+        trial: Option<(String, &str, u32)>,
+    ) -> Result<(), Error> {
+        self.orders.limit(None);
+        let job = job.map(|job| job.name.as_str());
+        let log = self.directory.log(trial.as_ref().map(|(key, ..)| key.as_str()))?;
+        let out = self.directory.path().display().to_string();
+        let setting = Setting { batch: &self.batch.name, out, job, trial };
+        let begun = std::time::Instant::now();
+        // What was set up is torn down also after the first signal; the second ends everything.
+        let ran = hooks::run(name, command, &setting, &log, || match name {
+            "teardown" => self.orders.hear(),
+            _ => self.orders.check(),
+        });
+        let exit = ran.as_ref().map_or(1, |()| 0);
+        let seconds = begun.elapsed().as_secs_f64();
+        self.directory.note(&Event::Hook { hook: name, job, exit, seconds })?;
+        ran
+    }
+}
+
+/// Says whether a point needs no more trials, by the times of those it has.
+fn settled(job: &Job, times: impl Iterator<Item = f64>) -> bool {
+    let Some(target) = job.target_ci else { return false };
+    let mut times: Vec<f64> = times.collect();
+    times.sort_by(f64::total_cmp);
+    match (statistics::interval(&times), statistics::median(&times)) {
+        (Some([low, high]), Some(median)) => (high - low) / 2.0 <= target * median,
+        _ => false,
+    }
+}
+
+fn reached(limit: Limit, failed: u64, total: u64) -> bool {
+    match limit {
+        Limit::Trials(most) => failed >= u64::from(most),
+        Limit::Percent(most) => failed as f64 >= most / 100.0 * total as f64,
+    }
+}
+
+/// Counts what was done and what there may be; a point that two jobs have is one.
+fn count(batch: &Batch, points: &[Planned], directory: &Directory) -> Tally {
+    let mut repeats: HashMap<&Key, (u32, u32)> = HashMap::new();
+    for point in points {
+        let (most, round) = repeats.entry(&point.key).or_insert((0, point.round));
+        *most = (*most).max(batch.jobs[point.job].repeats);
+        *round = point.round;
+    }
+    let mut tally = Tally::default();
+    for (key, (repeats, round)) in repeats {
+        let done = directory.done(key);
+        tally.total += u64::from(repeats);
+        tally.done +=
+            (0..repeats).filter(|&repeat| done.trial(round, repeat).is_some()).count() as u64;
+    }
+    tally
+}
