@@ -34,6 +34,7 @@ pub(crate) use calibrate::{Calibrated, Sample};
 pub(crate) use collect::{Collected, Pinned, RankReport};
 pub(crate) use crew::Crew;
 pub(crate) use history::History;
+pub(crate) use names::signal as signal_name;
 pub(crate) use orders::{Cause, Orders};
 pub(crate) use results::Results;
 pub(crate) use world::World;

@@ -23,7 +23,7 @@ pub(super) fn indices(job: &Job, chunk: &Chunk) -> String {
 }
 
 /// Returns what `kill -l` calls a signal, with its prefix.
-pub(super) fn signal(signal: i32) -> String {
+pub(crate) fn signal(signal: i32) -> String {
     const NAMES: [(i32, &str); 24] = [
         (libc::SIGHUP, "SIGHUP"),
         (libc::SIGINT, "SIGINT"),

@@ -15,7 +15,7 @@ use crate::batch::{
     Again, Asked, Batch, Campaign, Directory, Early, Edited, End, Event, Machine, MixMachines,
     Only, Planned, Ranks, Set, Tally, Visit, missed, resolve, schema,
 };
-use crate::engine::{Crew, Orders};
+use crate::engine::{Crew, Orders, signal_name};
 use crate::error::{Error, Exit, Explained};
 use crate::host::signals::Signals;
 use crate::options::RunOptions;
@@ -314,7 +314,8 @@ fn conclude(
     };
     let left = tally.total.saturating_sub(tally.done);
     reporter.note(&format!(
-        "{points} points, {} trials made, {} done, {left} left{}; {}",
+        "{}, {} trials made, {} done, {left} left{}; {}",
+        if points == 1 { "1 point".to_owned() } else { format!("{points} points") },
         tally.made,
         tally.done,
         if failed > 0 { format!(", {failed} points with failures") } else { String::new() },
@@ -326,8 +327,14 @@ fn conclude(
     if let Some(Early::Failures) = &early {
         reporter.warning("stopped as on-fail says");
     }
-    if let Some(Early::Error(error)) = early {
-        return Err(error.also(&again()));
+    match early {
+        Some(Early::Error(Error::Interrupted { signal, .. })) => {
+            let what =
+                format!("stopped by {}; every finished trial has its sample", signal_name(signal));
+            return Err(Error::Interrupted { what: Explained::new(what).hint(again()), signal });
+        }
+        Some(Early::Error(error)) => return Err(error.also(&again())),
+        Some(Early::Failures) | None => {}
     }
     if command.talk.json {
         let summary = json!({

@@ -183,8 +183,9 @@ impl Watcher for BatchScreen {
 }
 
 fn new_bar() -> ProgressBar {
+    // Not as wide as the terminal: what Ctrl-C echoes would begin another line.
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} trials  {wide_msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} trials  {msg}") {
         bar.set_style(style.progress_chars("=> "));
     }
     bar
