@@ -5,8 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use super::lock;
 use super::visits::put;
+use super::{lock, samples};
 use crate::data::{is_hidden, reason, shown_path};
 use crate::error::{Error, Explained};
 use crate::host::leftover::{self, Deed, Young};
@@ -35,10 +35,12 @@ pub(super) fn make(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a directory in which there is something, and no batch.
+/// Refuses a directory in which there is something, and not the results of a batch.
 pub(super) fn check_free(path: &Path) -> Result<(), Error> {
     let shown = shown_path(path);
-    if path.join(FILE).exists() {
+    // A `batch.toml` alone may be somebody's own, which is not to be written over.
+    let begun = [lock::NAME, samples::NAME].iter().any(|name| path.join(name).exists());
+    if begun && path.join(FILE).exists() {
         return Ok(());
     }
     let entries = fs::read_dir(path).map_err(|error| unreadable(&shown, &error))?;
@@ -48,7 +50,7 @@ pub(super) fn check_free(path: &Path) -> Result<(), Error> {
             let name = shown_path(Path::new(&name));
             return Err(Error::rejected(
                 Explained::new(format!(
-                    "`{shown}` has other things in it (`{name}`), and no {FILE}"
+                    "`{shown}` has other things in it (`{name}`), and no results of a batch"
                 ))
                 .hint("--out names a directory that is new, empty, or a batch's own"),
             ));
