@@ -74,35 +74,25 @@ pub(super) fn sweep(path: &Path) -> Result<(), Error> {
     swept.map(drop).map_err(|error| unreadable(&shown_path(path), &error))
 }
 
-/// What becomes of a file that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
-    Stays,
-    Created,
-}
-
-/// Opens a file that grows, to read and to append.
-pub(super) fn open(
-    dir: &Path,
-    name: &str,
-    missing: Missing,
-) -> Result<(Option<File>, String), Error> {
+/// Opens a file to read it, if it is there; with what messages call it.
+pub(super) fn existing(dir: &Path, name: &str) -> Result<(Option<File>, String), Error> {
     let path = dir.join(name);
     let shown = shown_path(&path);
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(missing == Missing::Created);
-    match options.open(&path) {
+    match File::open(&path) {
         Ok(file) => Ok((Some(file), shown)),
-        Err(error) if missing == Missing::Stays && error.kind() == io::ErrorKind::NotFound => {
-            Ok((None, shown))
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((None, shown)),
         Err(error) => Err(unreadable(&shown, &error)),
     }
 }
 
-pub(super) fn created(dir: &Path, name: &str) -> Result<File, Error> {
-    let (file, shown) = open(dir, name, Missing::Created)?;
-    file.ok_or_else(|| unreadable(&shown, &io::ErrorKind::NotFound.into()))
+/// Opens a file to read it and to append to it, or makes it; with what messages call it.
+pub(super) fn growing(dir: &Path, name: &str) -> Result<(File, String), Error> {
+    let path = dir.join(name);
+    let shown = shown_path(&path);
+    match OpenOptions::new().read(true).append(true).create(true).open(&path) {
+        Ok(file) => Ok((file, shown)),
+        Err(error) => Err(unreadable(&shown, &error)),
+    }
 }
 
 /// Makes names of new files as lasting as the files; some file systems have no such thing.

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde::de::{Error as _, SeqAccess, Visitor};
@@ -19,6 +20,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use super::lines::{self, Extent};
+use super::place;
 use crate::batch::key::{Key, Short};
 use crate::error::Error;
 use crate::host::clock::rfc3339;
@@ -252,6 +255,15 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
+    /// Reads the file of a directory; one that is not there has no lines.
+    pub(super) fn read(&mut self, dir: &Path) -> Result<Extent, Error> {
+        let remedy = "remove the line, and its trial runs again";
+        match place::existing(dir, NAME)? {
+            (Some(file), shown) => lines::read(&file, &shown, remedy, |text| self.take(text)),
+            (None, _) => Ok(Extent::default()),
+        }
+    }
+
     /// Takes a line of the file.
     pub(super) fn take(&mut self, text: &[u8]) -> serde_json::Result<()> {
         let line = Line::read(text)?;

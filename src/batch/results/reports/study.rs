@@ -1,18 +1,15 @@
 //! All that reports are made of: each point's figures, and what varies between points.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io;
 use std::path::Path;
 
 use serde_json::Value;
 
+use crate::batch::results::Outcome;
 use crate::batch::results::machine::Machine;
 use crate::batch::results::plan::{self, PlanLine, Standing, flat, shown};
-use crate::batch::results::samples::{self, Done, Figures, Samples, Status, Trial};
+use crate::batch::results::samples::{Done, Figures, Samples, Status, Trial};
 use crate::batch::results::visits::Visits;
-use crate::batch::results::{Outcome, lines};
-use crate::data::{reason, shown_path};
 use crate::error::Error;
 use crate::statistics::{deviation, interval, mean, median, quantile};
 
@@ -174,19 +171,8 @@ impl Failure {
 impl Study {
     /// Reads a directory, at which a batch may be at work.
     pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
-        let path = dir.join(samples::NAME);
-        let shown = shown_path(&path);
         let mut samples = Samples::default();
-        match File::open(&path) {
-            Ok(file) => {
-                let remedy = "remove the line, and its trial runs again";
-                lines::read(&file, &shown, remedy, |text| samples.take(text))?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(Error::refused(format!("cannot read `{shown}`: {}", reason(&error))));
-            }
-        }
+        samples.read(dir)?;
         Self::of(dir, &samples)
     }
 
