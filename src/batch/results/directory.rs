@@ -29,6 +29,9 @@ pub(crate) struct Visit<'a> {
 }
 
 /// A batch's results, open to be added to, by nobody else.
+///
+/// In the order of use: `open`, `plan`, then for each trial that [`Done::trial`] has not, `sample` and
+/// `note`; at the end `report`, `close`.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
@@ -49,7 +52,8 @@ const SAMPLE: usize = 0;
 const JOURNAL: usize = 1;
 
 impl Directory {
-    /// Opens a directory, or makes it: locks it, reads what was done, and notes the visit.
+    /// Opens a directory, or makes it: locks it, reads what was done, and adds the visit to `env.json`. (That
+    /// it begins is for the caller to [`note`](Self::note), who knows what is to be done.)
     ///
     /// Refused are a directory of other things, of another batch, one at which another batch is at work,
     /// and samples of another machine. What is refused stays as it was.

@@ -141,6 +141,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Figures {
     /// Seconds of its timed pass.
     pub(crate) time: f64,
+    /// Seconds that the trial took, from its first process to its last.
+    pub(crate) total: f64,
     pub(crate) items_per_s: Option<f64>,
     pub(crate) bytes_per_s: Option<f64>,
     pub(crate) imbalance: Option<f64>,
@@ -357,6 +359,7 @@ fn first() -> u32 {
 
 #[derive(Deserialize)]
 struct Time {
+    total_s: Option<f64>,
     pass_s: Passes,
 }
 
@@ -393,6 +396,7 @@ impl<'a> Line<'a> {
             }
             (Status::Ok, Some(time)) => Outcome::Ok(Figures {
                 time: time.pass_s.median,
+                total: time.total_s.unwrap_or(time.pass_s.median),
                 items_per_s: self.throughput.as_ref().and_then(|rates| rates.items_per_s),
                 bytes_per_s: self.throughput.as_ref().and_then(|rates| rates.bytes_per_s),
                 imbalance: self.imbalance,

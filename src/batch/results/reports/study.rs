@@ -38,8 +38,10 @@ pub(crate) struct Point {
     pub(crate) key: String,
     /// Its values of what varies; `None`: it has no such option.
     pub(crate) options: Vec<Option<Value>>,
-    /// Seconds, by repeat.
+    /// Seconds of each pass that counts, by repeat.
     pub(crate) times: Vec<f64>,
+    /// Seconds of all trials that succeeded, with their beginnings and ends.
+    pub(crate) total: f64,
     /// The exit code of each trial that counts, by repeat.
     pub(crate) exits: Vec<i32>,
     pub(crate) failures: Vec<Failure>,
@@ -138,6 +140,8 @@ impl Point {
             key: line.key.to_string(),
             options: varying.iter().map(value).collect(),
             times: figures.iter().map(|figures| figures.time).collect(),
+            // From 0.0: the sum of nothing would be -0.
+            total: figures.iter().fold(0.0, |sum, figures| sum + figures.total),
             exits: done.trials().iter().map(exit).collect(),
             failures,
             figures: Summary::of(&figures),
