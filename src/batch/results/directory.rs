@@ -7,7 +7,7 @@ use super::journal::{self, Event, Reruns};
 use super::lines::{self, Extent, Lines};
 use super::lock::Lock;
 use super::machine::Machine;
-use super::place::{self, Missing};
+use super::place;
 use super::plan::{self, Edited, PlanLine};
 use super::reports::Study;
 use super::samples::{self, Done, Sample, Samples};
@@ -29,6 +29,9 @@ pub(crate) struct Visit<'a> {
 }
 
 /// A batch's results, open to be added to, by nobody else.
+///
+/// In the order of use: `open`, `plan`, then for each trial that [`Done::trial`] has not, `sample` and
+/// `note`; at the end `report`, `close`.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
@@ -49,40 +52,36 @@ const SAMPLE: usize = 0;
 const JOURNAL: usize = 1;
 
 impl Directory {
-    /// Opens a directory, or makes it: locks it, reads what was done, and notes the visit.
+    /// Opens a directory, or makes it: locks it, reads what was done, and adds the visit to `env.json`. (That
+    /// it begins is for the caller to [`note`](Self::note), who knows what is to be done.)
     ///
     /// Refused are a directory of other things, of another batch, one at which another batch is at work,
     /// and samples of another machine. What is refused stays as it was.
     pub(crate) fn open(path: &Path, visit: &Visit<'_>) -> Result<Self, Error> {
-        let path = path.to_path_buf();
-        place::make(&path)?;
-        place::check_free(&path)?;
-        let lock = Lock::take(&path, &visit.machine.host)?;
-        let mut visits = Visits::read(&path)?;
-        let (sample_file, samples_shown) = place::open(&path, samples::NAME, Missing::Stays)?;
+        place::make(path)?;
+        place::check_free(path)?;
+        let lock = Lock::take(path, &visit.machine.host)?;
+        let mut visits = Visits::read(path)?;
         let mut samples = Samples::default();
-        let remedy = "remove the line, and its trial runs again";
-        let sample_extent = match &sample_file {
-            Some(file) => lines::read(file, &samples_shown, remedy, |text| samples.take(text))?,
-            None => Extent::default(),
-        };
+        let extent = samples.read(path)?;
         if samples.count() == 0 {
             visits.forget(); // A machine, or a name, that left nothing here.
         }
-        visits.check(&path, visit.name, visit.machine, visit.mix)?;
+        visits.check(path, visit.name, visit.machine, visit.mix)?;
 
         // From here on it is written to.
-        place::sweep(&path)?;
-        place::keep_file(&path, visit.text)?;
-        visits.add(&path, visit.name, visit.machine)?;
+        place::sweep(path)?;
+        place::keep_file(path, visit.text)?;
+        visits.add(path, visit.name, visit.machine)?;
         place::make(&path.join("logs"))?;
-        let sample_file = match sample_file {
-            Some(file) => file,
-            None => place::created(&path, samples::NAME)?,
-        };
-        let journal_file = place::created(&path, journal::NAME)?;
-        place::sync_names(&path);
-        let journal_shown = shown_path(&path.join(journal::NAME));
+        Self::begin(path, lock, samples, extent)
+    }
+
+    /// Begins to add to the files that grow, after what is whole of them.
+    fn begin(path: &Path, lock: Lock, samples: Samples, extent: Extent) -> Result<Self, Error> {
+        let (sample_file, samples_shown) = place::growing(path, samples::NAME)?;
+        let (journal_file, journal_shown) = place::growing(path, journal::NAME)?;
+        place::sync_names(path);
         let mut reruns = Reruns::default();
         let journal_extent = lines::read(&journal_file, &journal_shown, "", |text| {
             reruns.take(text);
@@ -97,17 +96,17 @@ impl Directory {
             copied(&journal_file, &journal_shown)?,
         ])?;
         let mut directory = Self {
-            sample_lines: Lines::after(sample_file, samples_shown, sample_extent)?,
+            path: path.to_path_buf(),
+            sample_lines: Lines::after(sample_file, samples_shown, extent)?,
             journal_lines: Lines::after(journal_file, journal_shown, journal_extent)?,
             warnings: samples.warning().into_iter().collect(),
             samples,
             reruns,
             syncer,
             line: Vec::new(),
-            path,
             _lock: lock,
         };
-        directory.tell_cut(samples::NAME, sample_extent)?;
+        directory.tell_cut(samples::NAME, extent)?;
         directory.tell_cut(journal::NAME, journal_extent)?;
         Ok(directory)
     }

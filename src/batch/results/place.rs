@@ -5,8 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use super::lock;
 use super::visits::put;
+use super::{lock, samples};
 use crate::data::{is_hidden, reason, shown_path};
 use crate::error::{Error, Explained};
 use crate::host::leftover::{self, Deed, Young};
@@ -35,10 +35,12 @@ pub(super) fn make(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a directory in which there is something, and no batch.
+/// Refuses a directory in which there is something, and not the results of a batch.
 pub(super) fn check_free(path: &Path) -> Result<(), Error> {
     let shown = shown_path(path);
-    if path.join(FILE).exists() {
+    // A `batch.toml` alone may be somebody's own, which is not to be written over.
+    let begun = [lock::NAME, samples::NAME].iter().any(|name| path.join(name).exists());
+    if begun && path.join(FILE).exists() {
         return Ok(());
     }
     let entries = fs::read_dir(path).map_err(|error| unreadable(&shown, &error))?;
@@ -48,7 +50,7 @@ pub(super) fn check_free(path: &Path) -> Result<(), Error> {
             let name = shown_path(Path::new(&name));
             return Err(Error::rejected(
                 Explained::new(format!(
-                    "`{shown}` has other things in it (`{name}`), and no {FILE}"
+                    "`{shown}` has other things in it (`{name}`), and no results of a batch"
                 ))
                 .hint("--out names a directory that is new, empty, or a batch's own"),
             ));
@@ -72,35 +74,25 @@ pub(super) fn sweep(path: &Path) -> Result<(), Error> {
     swept.map(drop).map_err(|error| unreadable(&shown_path(path), &error))
 }
 
-/// What becomes of a file that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
-    Stays,
-    Created,
-}
-
-/// Opens a file that grows, to read and to append.
-pub(super) fn open(
-    dir: &Path,
-    name: &str,
-    missing: Missing,
-) -> Result<(Option<File>, String), Error> {
+/// Opens a file to read it, if it is there; with what messages call it.
+pub(super) fn existing(dir: &Path, name: &str) -> Result<(Option<File>, String), Error> {
     let path = dir.join(name);
     let shown = shown_path(&path);
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(missing == Missing::Created);
-    match options.open(&path) {
+    match File::open(&path) {
         Ok(file) => Ok((Some(file), shown)),
-        Err(error) if missing == Missing::Stays && error.kind() == io::ErrorKind::NotFound => {
-            Ok((None, shown))
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((None, shown)),
         Err(error) => Err(unreadable(&shown, &error)),
     }
 }
 
-pub(super) fn created(dir: &Path, name: &str) -> Result<File, Error> {
-    let (file, shown) = open(dir, name, Missing::Created)?;
-    file.ok_or_else(|| unreadable(&shown, &io::ErrorKind::NotFound.into()))
+/// Opens a file to read it and to append to it, or makes it; with what messages call it.
+pub(super) fn growing(dir: &Path, name: &str) -> Result<(File, String), Error> {
+    let path = dir.join(name);
+    let shown = shown_path(&path);
+    match OpenOptions::new().read(true).append(true).create(true).open(&path) {
+        Ok(file) => Ok((file, shown)),
+        Err(error) => Err(unreadable(&shown, &error)),
+    }
 }
 
 /// Makes names of new files as lasting as the files; some file systems have no such thing.

@@ -5,15 +5,14 @@
 //! longer in the file, but has samples, stays in it as an *orphan*; without samples it was only intended,
 //! and goes.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::lines;
+use super::{lines, place};
 use crate::batch::key::{Key, Short, deciding};
 use crate::data::{StagedFile, reason, shown_path};
 use crate::error::{Error, Explained};
@@ -157,15 +156,7 @@ const TOLD: usize = 100;
 
 /// Gives each line of the plan to `take`; a file that is not there has none.
 pub(super) fn read(dir: &Path, mut take: impl FnMut(PlanLine)) -> Result<(), Error> {
-    let path = dir.join(NAME);
-    let shown = shown_path(&path);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            return Err(Error::refused(format!("cannot read `{shown}`: {}", reason(&error))));
-        }
-    };
+    let (Some(file), shown) = place::existing(dir, NAME)? else { return Ok(()) };
     let remedy = "remove the line, and the next batch here makes it again";
     let extent = lines::read(&file, &shown, remedy, |text| {
         take(serde_json::from_slice(text)?);
@@ -182,20 +173,22 @@ pub(super) fn read(dir: &Path, mut take: impl FnMut(PlanLine)) -> Result<(), Err
 }
 
 /// Writes a plan in place of the old one.
+///
+/// The old one is read twice rather than kept: there may be very many points.
 pub(super) fn replace(
     dir: &Path,
     lines: impl Iterator<Item = PlanLine>,
     has_samples: impl Fn(&Key) -> bool,
 ) -> Result<Edited, Error> {
-    let mut before: HashMap<Key, PlanLine> = HashMap::new();
+    let mut before: HashMap<Key, Standing> = HashMap::new();
     read(dir, |line| {
-        before.insert(line.key, line);
+        before.insert(line.key, line.standing);
     })?;
     let path = dir.join(NAME);
     let shown = shown_path(&path);
-    let cannot = |error: &io::Error| {
+    let cannot = |error: io::Error| {
         Error::refused(
-            Explained::new(format!("cannot write `{shown}`: {}", reason(error)))
+            Explained::new(format!("cannot write `{shown}`: {}", reason(&error)))
                 .hint("free some space; the same command continues with what is missing"),
         )
     };
@@ -203,38 +196,47 @@ pub(super) fn replace(
     let mut out = BufWriter::with_capacity(1 << 16, staged.file());
     let mut edited = Edited::default();
     let mut names: HashMap<Short, Key> = HashMap::new();
-    let mut added = Vec::new();
+    let mut added: HashMap<String, PlanLine> = HashMap::new();
     for line in lines {
         check_name(&mut names, &line)?;
-        write(&mut out, &line).map_err(|error| cannot(&error))?;
+        write(&mut out, &line).map_err(cannot)?;
         match before.get(&line.key) {
-            Some(old) if old.standing == Standing::Planned => edited.kept += 1,
+            Some(Standing::Planned) => edited.kept += 1,
             // An orphan that came back was not there either.
-            _ => {
+            Some(Standing::Orphan) | None => {
                 edited.added += 1;
                 if edited.added <= TOLD {
-                    added.push(line);
+                    added.insert(line.id.clone(), line);
                 }
             }
         }
     }
-    // A point that has another name now is there, with its samples.
-    before.retain(|key, _| !names.contains_key(&key.short()));
-    let mut gone: Vec<PlanLine> = before.into_values().collect();
-    gone.sort_by(|a, b| (&a.id, a.key).cmp(&(&b.id, b.key)));
-    edited.changed = changed(&gone, &added);
-    for mut line in gone {
+    let mut changed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut written = Ok(());
+    read(dir, |mut line| {
+        if names.contains_key(&line.key.short()) {
+            return; // Under another name, maybe.
+        }
+        if let Some(new) = added.get(&line.id) {
+            // Of several points of one name, the one that was planned last.
+            if line.standing == Standing::Planned || !changed.contains_key(&line.id) {
+                changed.insert(line.id.clone(), difference(&line, new));
+            }
+        }
         if !has_samples(&line.key) {
             edited.dropped += 1;
-            continue;
+            return;
         }
         edited.orphaned += usize::from(line.standing == Standing::Planned);
         line.standing = Standing::Orphan;
-        write(&mut out, &line).map_err(|error| cannot(&error))?;
-    }
-    out.flush().map_err(|error| cannot(&error))?;
+        if written.is_ok() {
+            written = write(&mut out, &line);
+        }
+    })?;
+    written.and_then(|()| out.flush()).map_err(cannot)?;
     drop(out);
     staged.publish()?;
+    edited.changed = changed.into_iter().collect();
     Ok(edited)
 }
 
@@ -253,18 +255,4 @@ fn check_name(names: &mut HashMap<Short, Key>, line: &PlanLine) -> Result<(), Er
         )),
         _ => Ok(()),
     }
-}
-
-/// Says of points that were there by name what of them is another.
-fn changed(gone: &[PlanLine], added: &[PlanLine]) -> Vec<(String, Vec<String>)> {
-    // Of several orphans of one name, the one that was planned last.
-    let mut old: HashMap<&str, &PlanLine> = HashMap::new();
-    for line in gone {
-        let known = old.entry(&line.id).or_insert(line);
-        if line.standing == Standing::Planned {
-            *known = line;
-        }
-    }
-    let of = |line: &PlanLine| Some((line.id.clone(), difference(old.get(&*line.id)?, line)));
-    added.iter().filter_map(of).collect()
 }

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde::de::{Error as _, SeqAccess, Visitor};
@@ -19,6 +20,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use super::lines::{self, Extent};
+use super::place;
 use crate::batch::key::{Key, Short};
 use crate::error::Error;
 use crate::host::clock::rfc3339;
@@ -177,7 +180,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Figures {
     /// Seconds of its timed pass.
     pub(crate) time: f64,
-    /// Seconds of all of it.
+    /// Seconds that the trial took, from its first process to its last.
     pub(crate) total: f64,
     pub(crate) items_per_s: Option<f64>,
     pub(crate) bytes_per_s: Option<f64>,
@@ -299,6 +302,15 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
+    /// Reads the file of a directory; one that is not there has no lines.
+    pub(super) fn read(&mut self, dir: &Path) -> Result<Extent, Error> {
+        let remedy = "remove the line, and its trial runs again";
+        match place::existing(dir, NAME)? {
+            (Some(file), shown) => lines::read(&file, &shown, remedy, |text| self.take(text)),
+            (None, _) => Ok(Extent::default()),
+        }
+    }
+
     /// Takes a line of the file.
     pub(super) fn take(&mut self, text: &[u8]) -> serde_json::Result<()> {
         let line = Line::read(text)?;
@@ -399,8 +411,7 @@ fn first() -> u32 {
 
 #[derive(Deserialize)]
 struct Time {
-    #[serde(default)]
-    total_s: f64,
+    total_s: Option<f64>,
     pass_s: Passes,
 }
 
@@ -438,7 +449,7 @@ impl<'a> Line<'a> {
             }
             (Status::Ok, Some(time)) => Outcome::Ok(Figures {
                 time: time.pass_s.median,
-                total: time.total_s,
+                total: time.total_s.unwrap_or(time.pass_s.median),
                 items_per_s: self.throughput.as_ref().and_then(|rates| rates.items_per_s),
                 bytes_per_s: self.throughput.as_ref().and_then(|rates| rates.bytes_per_s),
                 flops_per_s: self.throughput.as_ref().and_then(|rates| rates.flops_per_s),

@@ -151,10 +151,20 @@ fn a_directory_of_other_things_is_refused_and_left_alone() {
     let folder = Folder::new();
     fs::write(folder.path("thesis.tex"), "").unwrap();
     let error = open(folder.root()).unwrap_err();
-    assert!(error.to_string().ends_with("(`thesis.tex`), and no batch.toml"), "{error}");
+    assert!(error.to_string().ends_with("(`thesis.tex`), and no results of a batch"), "{error}");
     assert_eq!(folder.names(), ["thesis.tex"]);
     let error = open(&folder.path("thesis.tex")).unwrap_err();
     assert_eq!(error.exit().code(), 2);
+}
+
+#[test]
+fn a_batch_file_of_ones_own_is_not_written_over() {
+    let folder = Folder::new();
+    fs::write(folder.path("batch.toml"), "mine").unwrap();
+    let error = open(folder.root()).unwrap_err();
+    assert!(error.to_string().contains("has other things in it (`batch.toml`)"), "{error}");
+    assert_eq!(fs::read(folder.path("batch.toml")).unwrap(), b"mine");
+    assert_eq!(folder.names(), ["batch.toml"]);
 }
 
 #[test]

@@ -23,8 +23,7 @@ pub(super) fn text(study: &Study) -> String {
 fn head(text: &mut String, name: &str, points: &[&Point]) {
     let failed = points.iter().filter(|point| !point.failures.is_empty()).count();
     let skipped = points.iter().filter(|point| point.exits.is_empty()).count();
-    // From 0.0: the sum of nothing would be -0.
-    let seconds = points.iter().fold(0.0, |sum, point| sum + total(point));
+    let seconds = points.iter().fold(0.0, |sum, point| sum + point.total);
     let _ = writeln!(
         text,
         " name=\"{}\" tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\" time=\"{seconds:.6}\">",
@@ -34,7 +33,7 @@ fn head(text: &mut String, name: &str, points: &[&Point]) {
 }
 
 fn case(text: &mut String, point: &Point) {
-    let (job, id, seconds) = (escaped(&point.job), escaped(&point.id), total(point));
+    let (job, id, seconds) = (escaped(&point.job), escaped(&point.id), point.total);
     let _ = write!(text, "    <testcase classname=\"{job}\" name=\"{id}\" time=\"{seconds:.6}\"");
     match point.failures.first() {
         None if point.exits.is_empty() => text.push_str(">\n      <skipped/>\n    </testcase>\n"),
@@ -53,11 +52,6 @@ fn case(text: &mut String, point: &Point) {
             text.push_str("</failure>\n    </testcase>\n");
         }
     }
-}
-
-/// Seconds of all its timed passes.
-fn total(point: &Point) -> f64 {
-    point.times.iter().fold(0.0, |sum, time| sum + time)
 }
 
 /// Text as XML 1.0 has it; characters that it has no way to write become a space.

@@ -1,18 +1,15 @@
 //! All that reports are made of: each point's figures, and what varies between points.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io;
 use std::path::Path;
 
 use serde_json::Value;
 
+use crate::batch::results::Outcome;
 use crate::batch::results::machine::Machine;
 use crate::batch::results::plan::{self, PlanLine, Standing, flat, shown};
-use crate::batch::results::samples::{self, Done, Figures, Samples, Status, Trial};
+use crate::batch::results::samples::{Done, Figures, Samples, Status, Trial};
 use crate::batch::results::visits::Visits;
-use crate::batch::results::{Outcome, lines};
-use crate::data::{reason, shown_path};
 use crate::error::Error;
 use crate::statistics::{deviation, interval, mean, median, quantile};
 
@@ -41,8 +38,10 @@ pub(crate) struct Point {
     pub(crate) key: String,
     /// Its values of what varies; `None`: it has no such option.
     pub(crate) options: Vec<Option<Value>>,
-    /// Seconds, by repeat.
+    /// Seconds of each pass that counts, by repeat.
     pub(crate) times: Vec<f64>,
+    /// Seconds of all trials that succeeded, with their beginnings and ends.
+    pub(crate) total: f64,
     /// The exit code of each trial that counts, by repeat.
     pub(crate) exits: Vec<i32>,
     pub(crate) failures: Vec<Failure>,
@@ -141,6 +140,8 @@ impl Point {
             key: line.key.to_string(),
             options: varying.iter().map(value).collect(),
             times: figures.iter().map(|figures| figures.time).collect(),
+            // From 0.0: the sum of nothing would be -0.
+            total: figures.iter().fold(0.0, |sum, figures| sum + figures.total),
             exits: done.trials().iter().map(exit).collect(),
             failures,
             figures: Summary::of(&figures),
@@ -174,19 +175,8 @@ impl Failure {
 impl Study {
     /// Reads a directory, at which a batch may be at work.
     pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
-        let path = dir.join(samples::NAME);
-        let shown = shown_path(&path);
         let mut samples = Samples::default();
-        match File::open(&path) {
-            Ok(file) => {
-                let remedy = "remove the line, and its trial runs again";
-                lines::read(&file, &shown, remedy, |text| samples.take(text))?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(Error::refused(format!("cannot read `{shown}`: {}", reason(&error))));
-            }
-        }
+        samples.read(dir)?;
         Self::of(dir, &samples)
     }
 

@@ -55,6 +55,7 @@ fn a_sample_is_read_as_it_was_written() {
     let done = samples.done(&key(1));
     let figures = Figures {
         time: 0.5,
+        total: 9.0,
         items_per_s: Some(10.0),
         bytes_per_s: Some(80.0),
         imbalance: Some(0.25),
