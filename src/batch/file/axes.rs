@@ -143,7 +143,7 @@ impl Axes {
                 let all = columns.first().map_or(0, |axis| axis.values.len());
                 let classes = match columns.as_slice() {
                     // A range has no value twice, and may be long.
-                    [axis] if axis.values.windows(2).all(|pair| ascend(pair)) => {
+                    [axis] if axis.values.windows(2).all(ascend) => {
                         (0..all).map(number).collect()
                     }
                     _ => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::de::DeValue;
 
 use super::axes::Axes;
-use super::derived::{self, Read as ReadDerived};
+use super::derived::{self, Pending};
 use super::expect::Expect;
 use super::hooks::Hooks;
 use super::item::{Entry, Item};
@@ -128,7 +128,7 @@ fn order_of_a_job(place: Place, job: &str) -> Fault {
 struct Table {
     layer: Layer,
     axes: Axes,
-    derived: Vec<ReadDerived>,
+    derived: Vec<Pending>,
     hooks: Hooks,
     expect: Expect,
     references: Vec<Reference>,
@@ -242,7 +242,7 @@ impl Table {
                 "derive" => {
                     for entry in faults.keep(item.options()).unwrap_or_default() {
                         let origin = format!("{origin}, derive");
-                        let read = ReadDerived::read(&entry, section, &origin);
+                        let read = Pending::read(&entry, section, &origin);
                         self.derived.extend(faults.keep(read));
                     }
                 }
@@ -290,7 +290,7 @@ impl Table {
                     let known = self.derived.iter().position(|derived| derived.name == *option);
                     if known.is_some() || here {
                         self.layer.options.remove(option);
-                        if let Some(new) = faults.keep(ReadDerived::read(&entry, "--set", "")) {
+                        if let Some(new) = faults.keep(Pending::read(&entry, "--set", "")) {
                             self.derived.retain(|derived| derived.name != *option);
                             self.derived.push(new);
                         }
@@ -320,7 +320,7 @@ impl Table {
                 faults.add(Fault::new(place.clone(), what).hint(ONCE));
             } else if let Some(rival) = rival(name).filter(|rival| seen.iter().any(|n| n == rival))
             {
-                faults.add(rivals(name, rival, section, place));
+                faults.add(rivals(&format!("`{name}`"), rival, section, place));
             }
             seen.push(name);
         }
@@ -359,7 +359,7 @@ fn rival(name: &str) -> Option<&'static str> {
 }
 
 fn rivals(name: &str, rival: &str, section: &str, place: &Place) -> Fault {
-    let what = format!("`{name}` and `{rival}` both say what {section} computes on");
+    let what = format!("{name} and `{rival}` both say what {section} computes on");
     Fault::new(place.clone(), what).hint("size = N is the indices 0..N; give one of the two")
 }
 
@@ -367,7 +367,7 @@ fn rivals(name: &str, rival: &str, section: &str, place: &Place) -> Fault {
 fn check_rivals(layer: &Layer, section: &str, faults: &mut Faults) {
     let (size, input) = (layer.options.get("size"), layer.options.get("input"));
     if let (Some(Given { place, .. }), Some(_)) = (size, input) {
-        faults.add(rivals("size", "input", section, place));
+        faults.add(rivals("`size`", "input", section, place));
     }
 }
 
@@ -379,8 +379,13 @@ fn check_over(
     faults: &mut Faults,
 ) {
     for (name, Given { place, origin, .. }) in &layer.options {
+        // What has no place in a text says where it is from in words.
+        let shown = match place {
+            Place::Unknown => format!("`{name}` ({origin})"),
+            Place::File(_) | Place::Argument(_) => format!("`{name}`"),
+        };
         if let Some(rival) = rival(name).filter(|rival| varied.contains_key(*rival)) {
-            faults.add(rivals(name, rival, section, place));
+            faults.add(rivals(&shown, rival, section, place));
         }
         let Some(how) = varied.get(name) else { continue };
         let file = matches!(place, Place::File(_));
@@ -389,10 +394,7 @@ fn check_over(
             faults.add(Fault::new(place.clone(), what).hint(ONCE));
             continue;
         }
-        let what = match (place, *how) {
-            (Place::Unknown, how) => format!("`{name}` ({origin}) is {how} in {section}"),
-            (_, how) => format!("`{name}` is {how} in {section}"),
-        };
+        let what = format!("{shown} is {how} in {section}");
         let hint = match (*how, file) {
             ("derived", _) => format!("--set derive.{name}=… replaces the expression"),
             (_, true) => "a profile sets what is the same for all points of a job".to_owned(),

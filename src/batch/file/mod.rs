@@ -5,6 +5,8 @@
 //! option's own parser (`typed`). Layers are laid over one another by name, so that each value keeps the
 //! place it is from.
 
+#[cfg(test)]
+mod any_text;
 mod axes;
 mod derived;
 mod expect;
@@ -17,6 +19,8 @@ mod only;
 mod policy;
 mod reference;
 mod schema;
+#[cfg(test)]
+mod schema_tests;
 mod set;
 mod shared_files;
 mod source;

@@ -2,11 +2,12 @@
 
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::knobs::{knob, option_names};
-use super::reference::has;
-use super::typed::canonical;
+use super::typed::{canonical, shown};
+use crate::batch::expand::Point;
+use crate::batch::job::Job;
 use crate::error::{Error, Explained, nearest};
 
 /// Which points are meant: those that have every value listed.
@@ -17,10 +18,12 @@ pub(crate) struct Only {
 }
 
 impl Only {
-    /// Says whether a point is meant, by its job and its options.
-    pub(crate) fn matches(&self, job: &str, settings: &Map<String, Value>) -> bool {
-        self.job.as_deref().is_none_or(|wanted| wanted == job)
-            && self.values.iter().all(|(name, wanted)| has(settings, name, wanted))
+    /// Says whether a point is meant.
+    pub(crate) fn selects(&self, job: &Job, point: Point) -> bool {
+        let has = |(name, wanted): &(String, Value)| {
+            job.value(point, name).is_some_and(|value| shown(&value) == shown(wanted))
+        };
+        self.job.as_deref().is_none_or(|wanted| wanted == job.name) && self.values.iter().all(has)
     }
 
     /// Returns the job that is named.

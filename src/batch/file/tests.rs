@@ -664,9 +664,7 @@ fn only_some_points_are_meant() {
     let count = |only: &str| {
         let only: Only = only.parse().unwrap();
         let points = batch.jobs.iter().flat_map(|job| job.points().map(move |point| (job, point)));
-        points
-            .filter(|(job, point)| only.matches(&job.name, &job.settings(*point).unwrap()))
-            .count()
+        points.filter(|(job, point)| only.selects(job, *point)).count()
     };
     assert_eq!(count("procs=4"), 3 + 1 + 2);
     assert_eq!(count("procs=4 kernel=square"), 3 + 1);
@@ -734,4 +732,24 @@ fn check_closed(schema: &Value, path: &str) {
         }
         _ => {}
     }
+}
+
+#[test]
+fn a_million_points_are_expanded() {
+    let job = job("matrix.seed = { from = 1, to = 100, step = 1 }\n\
+                   matrix.procs = { from = 1, to = 100, step = 1 }\n\
+                   matrix.retries = { from = 0, to = 99, step = 1 }\n\
+                   exclude = [{ seed = 5, procs = 5 }, { retries = 7 }]\n\
+                   include = [{ seed = 1000, procs = 1, retries = 7 }]\n\
+                   derive.size = \"floor(1_000_000 / procs) + seed\"");
+    // One point is excluded by both entries.
+    assert_eq!(job.len(), 1_000_000 - 100 - 10_000 + 1 + 1);
+    assert_eq!(job.points().filter_map(|point| job.value(point, "size")).count(), job.len());
+}
+
+#[test]
+fn an_axis_may_have_a_million_values() {
+    let body = "matrix.seed = { from = 1, to = 1_000_000, step = 1 }\nderive.size = \"seed * 2\"\n\
+                exclude = [{ seed = 7 }]";
+    assert_eq!(job(body).len(), 999_999);
 }
