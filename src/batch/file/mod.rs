@@ -8,12 +8,14 @@
 #[cfg(test)]
 mod any_text;
 mod axes;
+mod axis_values;
 mod derived;
 mod expect;
 mod hooks;
 mod item;
 mod jobs;
 mod knobs;
+mod laid;
 mod layer;
 mod only;
 mod policy;
@@ -22,12 +24,16 @@ mod schema;
 #[cfg(test)]
 mod schema_tests;
 mod set;
+#[cfg(test)]
+mod set_tests;
 mod shared_files;
 mod source;
 #[cfg(test)]
 mod tests;
 mod top;
 mod typed;
+#[cfg(test)]
+mod verdict_tests;
 
 pub(crate) use self::axes::Axes;
 pub(crate) use self::expect::{Expect, Wanted};
