@@ -6,10 +6,3 @@
 mod expand;
 mod file;
 mod job;
-
-pub(crate) use self::expand::Point;
-pub(crate) use self::file::{
-    Asked, Batch, Expect, Hooks, Judgement, Limit, Metric, OnFail, Only, Order, Reference, Set,
-    schema,
-};
-pub(crate) use self::job::Job;

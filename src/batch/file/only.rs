@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::knobs::{knob, option_names};
+use super::top::Batch;
 use super::typed::{canonical, shown};
 use crate::batch::expand::Point;
 use crate::batch::job::Job;
@@ -26,9 +27,18 @@ impl Only {
         self.job.as_deref().is_none_or(|wanted| wanted == job.name) && self.values.iter().all(has)
     }
 
-    /// Returns the job that is named.
-    pub(crate) fn job(&self) -> Option<&str> {
-        self.job.as_deref()
+    /// Checks that the job that is named is one of the batch.
+    pub(crate) fn check(&self, batch: &Batch) -> Result<(), Error> {
+        let Some(job) = &self.job else { return Ok(()) };
+        let names = || batch.jobs.iter().map(|job| job.name.as_str());
+        if names().any(|name| name == job) {
+            return Ok(());
+        }
+        let hint = nearest(job, names()).map_or_else(
+            || format!("the jobs are {}", names().collect::<Vec<_>>().join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        Err(Error::rejected(Explained::new(format!("--only: no job `{job}`")).hint(hint)))
     }
 }
 

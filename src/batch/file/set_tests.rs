@@ -141,6 +141,9 @@ fn only_some_points_are_meant() {
     assert_eq!(count("job=weak"), 5);
     assert_eq!(count("size=1e8 schedule=static"), 4);
     assert_eq!(count("job=none"), 0);
+    let error = "job=waek".parse::<Only>().unwrap().check(&batch).unwrap_err();
+    assert_eq!(shown_error(&error), "--only: no job `waek`\nhint: did you mean `weak`?");
+    assert!("job=weak".parse::<Only>().unwrap().check(&batch).is_ok());
     for (text, part) in [
         ("proc=4", "did you mean `procs`?"),
         ("procs", "is not of the form KEY=VALUE"),
