@@ -1,5 +1,6 @@
 //! A job as it was read: its points, and what each of them is to run.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -103,6 +104,20 @@ impl Job {
         Ok(all)
     }
 
+    /// Returns the value of one option of a point, the built-in default among them.
+    pub(crate) fn value(&self, point: Point, name: &str) -> Option<Cow<'_, Value>> {
+        if let Some((_, value)) = self.axis_values(point).find(|(axis, _)| *axis == name) {
+            return Some(Cow::Borrowed(value));
+        }
+        if let Some(at) = self.derived.iter().position(|derived| derived.name == name) {
+            let mut numbers = Vec::new();
+            self.derive(point, &mut numbers).ok()?;
+            return numbers.get(at).map(|number| Cow::Owned(number.to_json()));
+        }
+        let given = self.plain.get(name).or_else(|| self.built_in.options.get(name));
+        given.map(|given| Cow::Borrowed(&given.value))
+    }
+
     /// Returns the values of a point's axes.
     pub(crate) fn axes(&self, point: Point) -> Vec<(String, Value)> {
         self.axis_values(point).map(|(name, value)| (name.to_owned(), value.clone())).collect()
@@ -150,18 +165,20 @@ impl Job {
     }
 
     /// Returns what differs from point to point: axes, then derived options.
-    fn varied(&self, point: Point) -> Result<Vec<(&str, std::borrow::Cow<'_, Value>)>, Error> {
+    fn varied(&self, point: Point) -> Result<Vec<(&str, Cow<'_, Value>)>, Error> {
         let axes = self.axis_values(point);
-        let mut all: Vec<_> =
-            axes.map(|(name, value)| (name, std::borrow::Cow::Borrowed(value))).collect();
+        let mut all: Vec<_> = axes.map(|(name, value)| (name, Cow::Borrowed(value))).collect();
         let mut numbers = Vec::new();
         self.derive(point, &mut numbers).map_err(|(derived, why)| {
             let name = self.derived.get(derived).map_or("", |derived| &derived.name);
             Error::rejected(Explained::new(format!("{}: derive.{name}: {why}", self.label(point))))
         })?;
-        all.extend(self.derived.iter().zip(numbers).map(|(derived, number)| {
-            (derived.name.as_str(), std::borrow::Cow::Owned(number.to_json()))
-        }));
+        all.extend(
+            self.derived
+                .iter()
+                .zip(numbers)
+                .map(|(derived, number)| (derived.name.as_str(), Cow::Owned(number.to_json()))),
+        );
         Ok(all)
     }
 

@@ -43,10 +43,10 @@ impl Number {
         if let Ok(value) = text.parse::<i128>() {
             return Some(Self::whole(value));
         }
-        if let Ok(value) = parse_count(text) {
-            return Some(Self::whole(value.into()));
-        }
-        text.parse().ok().filter(|value: &f64| value.is_finite()).map(Self::Real)
+        let real = || text.parse().ok().filter(|value: &f64| value.is_finite()).map(Self::Real);
+        let count = || parse_count(text).ok().map(|value| Self::whole(value.into()));
+        // A point makes it a real, but where a suffix makes it a count: `1.5Ki`.
+        if text.contains('.') { real().or_else(count) } else { count().or_else(real) }
     }
 
     /// Reads a decimal as the fraction it is: steps of 0.1 then add up.

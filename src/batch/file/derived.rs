@@ -13,7 +13,7 @@ use crate::batch::job::{Derived, Job, Operand};
 use crate::error::nearest;
 
 /// A derived option as it was read, its names not yet looked up.
-pub(super) struct Read {
+pub(super) struct Pending {
     pub(super) name: String,
     pub(super) given: Given<Expression>,
     /// Where its text begins, if every byte of that is a byte of the file.
@@ -21,7 +21,7 @@ pub(super) struct Read {
     value: Place,
 }
 
-impl Read {
+impl Pending {
     /// Reads an entry of `derive`.
     pub(super) fn read(entry: &Entry<'_>, section: &str, origin: &str) -> Result<Self, Fault> {
         let Entry { name, key, item } = entry;
@@ -69,7 +69,7 @@ impl Read {
 
 /// Looks up every name, and orders expressions so that each needs only those before it.
 pub(super) fn resolve(
-    read: Vec<Read>,
+    read: Vec<Pending>,
     axes: &Axes,
     plain: &BTreeMap<String, Given>,
     built_in: &Layer,
@@ -141,8 +141,8 @@ fn operand(
 }
 
 /// Says which expressions need one another: at least one is its own operand in the end.
-fn cycle(waiting: &[Read]) -> Fault {
-    let next = |read: &Read| {
+fn cycle(waiting: &[Pending]) -> Fault {
+    let next = |read: &Pending| {
         let names = read.given.value.names();
         names.iter().find_map(|name| waiting.iter().position(|other| other.name == name.text))
     };

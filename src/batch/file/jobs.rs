@@ -6,20 +6,19 @@ use std::sync::Arc;
 use toml::de::DeValue;
 
 use super::axes::Axes;
-use super::derived::{self, Read as ReadDerived};
+use super::derived::{self, Pending};
 use super::expect::Expect;
 use super::hooks::Hooks;
 use super::item::{Entry, Item};
-use super::layer::{Given, Layer};
+use super::laid::{ONCE, base, check_over, check_rivals, laid, rival, rivals};
+use super::layer::Layer;
 use super::reference::Reference;
 use super::set::{Set, Target};
 use super::shared_files;
 use super::source::{Fault, Faults, Place, Source};
 use super::top::{named, unset};
-use super::typed::options;
 use crate::batch::expand::{MOST_POINTS, NoSpace, Space};
 use crate::batch::job::Job;
-use crate::error::Error;
 use crate::options::RunOptions;
 
 /// The keys of a job that are no options and no rules.
@@ -128,7 +127,7 @@ fn order_of_a_job(place: Place, job: &str) -> Fault {
 struct Table {
     layer: Layer,
     axes: Axes,
-    derived: Vec<ReadDerived>,
+    derived: Vec<Pending>,
     hooks: Hooks,
     expect: Expect,
     references: Vec<Reference>,
@@ -242,7 +241,7 @@ impl Table {
                 "derive" => {
                     for entry in faults.keep(item.options()).unwrap_or_default() {
                         let origin = format!("{origin}, derive");
-                        let read = ReadDerived::read(&entry, section, &origin);
+                        let read = Pending::read(&entry, section, &origin);
                         self.derived.extend(faults.keep(read));
                     }
                 }
@@ -290,7 +289,7 @@ impl Table {
                     let known = self.derived.iter().position(|derived| derived.name == *option);
                     if known.is_some() || here {
                         self.layer.options.remove(option);
-                        if let Some(new) = faults.keep(ReadDerived::read(&entry, "--set", "")) {
+                        if let Some(new) = faults.keep(Pending::read(&entry, "--set", "")) {
                             self.derived.retain(|derived| derived.name != *option);
                             self.derived.push(new);
                         }
@@ -320,7 +319,7 @@ impl Table {
                 faults.add(Fault::new(place.clone(), what).hint(ONCE));
             } else if let Some(rival) = rival(name).filter(|rival| seen.iter().any(|n| n == rival))
             {
-                faults.add(rivals(name, rival, section, place));
+                faults.add(rivals(&format!("`{name}`"), rival, section, place));
             }
             seen.push(name);
         }
@@ -345,98 +344,6 @@ impl Table {
         let right = excluded.len() == lists.exclude.len() && included.len() == lists.include.len();
         right.then(|| Space::new(&self.axes.classes(), &excluded, included))
     }
-}
-
-const ONCE: &str = "an option has one place in a job: by itself, in matrix, in a zip, or in derive";
-
-/// The other way to say what to compute on.
-fn rival(name: &str) -> Option<&'static str> {
-    match name {
-        "size" => Some("input"),
-        "input" => Some("size"),
-        _ => None,
-    }
-}
-
-fn rivals(name: &str, rival: &str, section: &str, place: &Place) -> Fault {
-    let what = format!("`{name}` and `{rival}` both say what {section} computes on");
-    Fault::new(place.clone(), what).hint("size = N is the indices 0..N; give one of the two")
-}
-
-/// Checks that a layer does not say in two ways what to compute on. What was typed is checked there.
-fn check_rivals(layer: &Layer, section: &str, faults: &mut Faults) {
-    let (size, input) = (layer.options.get("size"), layer.options.get("input"));
-    if let (Some(Given { place, .. }), Some(_)) = (size, input) {
-        faults.add(rivals("size", "input", section, place));
-    }
-}
-
-/// Checks that a layer does not override what differs from point to point: the grid is what the file says.
-fn check_over(
-    layer: &Layer,
-    varied: &BTreeMap<String, &'static str>,
-    section: &str,
-    faults: &mut Faults,
-) {
-    for (name, Given { place, origin, .. }) in &layer.options {
-        if let Some(rival) = rival(name).filter(|rival| varied.contains_key(*rival)) {
-            faults.add(rivals(name, rival, section, place));
-        }
-        let Some(how) = varied.get(name) else { continue };
-        let file = matches!(place, Place::File(_));
-        if file && origin.starts_with("[[job]]") {
-            let what = format!("`{name}` is given twice in {section}: here, and {how}");
-            faults.add(Fault::new(place.clone(), what).hint(ONCE));
-            continue;
-        }
-        let what = match (place, *how) {
-            (Place::Unknown, how) => format!("`{name}` ({origin}) is {how} in {section}"),
-            (_, how) => format!("`{name}` is {how} in {section}"),
-        };
-        let hint = match (*how, file) {
-            ("derived", _) => format!("--set derive.{name}=… replaces the expression"),
-            (_, true) => "a profile sets what is the same for all points of a job".to_owned(),
-            ("in a zip", false) => "the grid is what the file says: edit the zip".to_owned(),
-            (_, false) => format!("--set matrix.{name}=[…] replaces the values of the axis"),
-        };
-        faults.add(Fault::new(place.clone(), what).hint(hint));
-    }
-}
-
-/// Lays layers over one another, the first on top, leaving out what differs from point to point.
-fn laid<'a>(
-    layers: impl IntoIterator<Item = &'a Layer>,
-    varied: &BTreeMap<String, &'static str>,
-) -> BTreeMap<String, Given> {
-    let mut all: BTreeMap<String, Given> = BTreeMap::new();
-    for layer in layers {
-        let decided = all.contains_key("size") || all.contains_key("input");
-        for (name, given) in &layer.options {
-            let beaten = rival(name).is_some_and(|rival| decided || varied.contains_key(rival));
-            if !varied.contains_key(name) && !beaten {
-                all.entry(name.clone()).or_insert_with(|| given.clone());
-            }
-        }
-    }
-    all
-}
-
-/// Puts plain options together.
-fn base(plain: &BTreeMap<String, Given>, layers: &Layers<'_>) -> Result<RunOptions, Fault> {
-    let values = plain.iter().map(|(name, given)| (name.as_str(), &given.value));
-    let mut base =
-        options(values).map_err(|error: Error| Fault::new(Place::Unknown, error.to_string()))?;
-    // A path that was typed may be no text, and is taken as it is.
-    let typed = |name: &str| {
-        let place = plain.get(name).map(|given| &given.place);
-        place == Some(&Place::Unknown)
-    };
-    let RunOptions { input, output, checkpoint, trace, .. } = layers.given.clone();
-    base.input = if typed("input") { input } else { base.input };
-    base.output = if typed("output") { output } else { base.output };
-    base.checkpoint = if typed("checkpoint") { checkpoint } else { base.checkpoint };
-    base.trace = if typed("trace") { trace } else { base.trace };
-    Ok(base)
 }
 
 /// Gives a job its points, or says why there are none.

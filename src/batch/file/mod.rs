@@ -5,25 +5,35 @@
 //! option's own parser (`typed`). Layers are laid over one another by name, so that each value keeps the
 //! place it is from.
 
+#[cfg(test)]
+mod any_text;
 mod axes;
+mod axis_values;
 mod derived;
 mod expect;
 mod hooks;
 mod item;
 mod jobs;
 mod knobs;
+mod laid;
 mod layer;
 mod only;
 mod policy;
 mod reference;
 mod schema;
+#[cfg(test)]
+mod schema_tests;
 mod set;
+#[cfg(test)]
+mod set_tests;
 mod shared_files;
 mod source;
 #[cfg(test)]
 mod tests;
 mod top;
 mod typed;
+#[cfg(test)]
+mod verdict_tests;
 
 pub(crate) use self::axes::Axes;
 pub(crate) use self::expect::{Expect, Wanted};

@@ -2,11 +2,13 @@
 
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::knobs::{knob, option_names};
-use super::reference::has;
-use super::typed::canonical;
+use super::top::Batch;
+use super::typed::{canonical, shown};
+use crate::batch::expand::Point;
+use crate::batch::job::Job;
 use crate::error::{Error, Explained, nearest};
 
 /// Which points are meant: those that have every value listed.
@@ -17,15 +19,26 @@ pub(crate) struct Only {
 }
 
 impl Only {
-    /// Says whether a point is meant, by its job and its options.
-    pub(crate) fn matches(&self, job: &str, settings: &Map<String, Value>) -> bool {
-        self.job.as_deref().is_none_or(|wanted| wanted == job)
-            && self.values.iter().all(|(name, wanted)| has(settings, name, wanted))
+    /// Says whether a point is meant.
+    pub(crate) fn selects(&self, job: &Job, point: Point) -> bool {
+        let has = |(name, wanted): &(String, Value)| {
+            job.value(point, name).is_some_and(|value| shown(&value) == shown(wanted))
+        };
+        self.job.as_deref().is_none_or(|wanted| wanted == job.name) && self.values.iter().all(has)
     }
 
-    /// Returns the job that is named.
-    pub(crate) fn job(&self) -> Option<&str> {
-        self.job.as_deref()
+    /// Checks that the job that is named is one of the batch.
+    pub(crate) fn check(&self, batch: &Batch) -> Result<(), Error> {
+        let Some(job) = &self.job else { return Ok(()) };
+        let names = || batch.jobs.iter().map(|job| job.name.as_str());
+        if names().any(|name| name == job) {
+            return Ok(());
+        }
+        let hint = nearest(job, names()).map_or_else(
+            || format!("the jobs are {}", names().collect::<Vec<_>>().join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        Err(Error::rejected(Explained::new(format!("--only: no job `{job}`")).hint(hint)))
     }
 }
 

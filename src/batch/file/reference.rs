@@ -134,10 +134,11 @@ impl Reference {
         Ok(Self { metric, value, tolerance, when, place: at.key.clone() })
     }
 
-    /// Says whether it is about a point with these options, as [`Job::settings`](crate::batch::job::Job)
-    /// gives them.
+    /// Says whether it is about a point with these options, as a job's `settings` are.
     pub(crate) fn applies(&self, settings: &Map<String, Value>) -> bool {
-        self.when.iter().all(|(name, wanted)| has(settings, name, wanted))
+        self.when.iter().all(|(name, wanted)| {
+            settings.get(name).is_some_and(|value| shown(value) == shown(wanted))
+        })
     }
 
     /// Compares a figure, such as the median of a point's samples.
@@ -163,11 +164,6 @@ impl Reference {
             allowed: format!("{word} {bound:.4e} {unit} ({value:.4e} {sign} {percent}%)"),
         }
     }
-}
-
-/// Says whether an option has this value.
-pub(super) fn has(settings: &Map<String, Value>, name: &str, wanted: &Value) -> bool {
-    settings.get(name).is_some_and(|value| shown(value) == shown(wanted))
 }
 
 fn conditions(entry: &Entry<'_>) -> Result<Vec<(String, Value)>, Fault> {

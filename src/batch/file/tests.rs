@@ -11,13 +11,13 @@ use crate::options::RunOptions;
 
 /// What is said beside the file.
 #[derive(Default)]
-struct Said {
-    profile: Option<&'static str>,
-    sets: &'static [&'static str],
-    above: RunOptions,
+pub(super) struct Said {
+    pub(super) profile: Option<&'static str>,
+    pub(super) sets: &'static [&'static str],
+    pub(super) above: RunOptions,
 }
 
-fn read(text: &str, said: &Said) -> Result<Batch, Error> {
+pub(super) fn read(text: &str, said: &Said) -> Result<Batch, Error> {
     let sets = said.sets.iter().map(|set| set.parse()).collect::<Result<Vec<Set>, _>>()?;
     let asked = Asked {
         profile: said.profile,
@@ -28,24 +28,24 @@ fn read(text: &str, said: &Said) -> Result<Batch, Error> {
     Batch::parse(Path::new("dir/x.toml"), text, &asked)
 }
 
-fn batch(text: &str) -> Batch {
+pub(super) fn batch(text: &str) -> Batch {
     read(text, &Said::default()).unwrap_or_else(|error| panic!("{}", shown_error(&error)))
 }
 
-fn with(text: &str, sets: &'static [&'static str]) -> Batch {
+pub(super) fn with(text: &str, sets: &'static [&'static str]) -> Batch {
     let said = Said { sets, ..Said::default() };
     read(text, &said).unwrap_or_else(|error| panic!("{}", shown_error(&error)))
 }
 
 /// An error as a person reads it.
-fn shown_error(error: &Error) -> String {
+pub(super) fn shown_error(error: &Error) -> String {
     let mut lines = vec![error.to_string()];
     lines.extend(error.details().iter().cloned());
     lines.extend(error.hint().map(|hint| format!("hint: {hint}")));
     lines.join("\n")
 }
 
-fn refused(text: &str, said: &Said) -> String {
+pub(super) fn refused(text: &str, said: &Said) -> String {
     let error = read(text, said).map(|_| ()).expect_err(text);
     assert_eq!(error.exit(), Exit::Rejected);
     shown_error(&error)
@@ -55,30 +55,30 @@ fn wrong(text: &str) -> String {
     refused(text, &Said::default())
 }
 
-fn wrong_with(text: &str, sets: &'static [&'static str]) -> String {
+pub(super) fn wrong_with(text: &str, sets: &'static [&'static str]) -> String {
     refused(text, &Said { sets, ..Said::default() })
 }
 
 /// A file of one job.
-fn of_job(body: &str) -> String {
+pub(super) fn of_job(body: &str) -> String {
     format!("version = 1\n[[job]]\nname = \"j\"\n{body}")
 }
 
-fn job(body: &str) -> Job {
+pub(super) fn job(body: &str) -> Job {
     batch(&of_job(body)).jobs.remove(0)
 }
 
-fn labels(job: &Job) -> Vec<String> {
+pub(super) fn labels(job: &Job) -> Vec<String> {
     job.points().map(|point| job.label(point)).collect()
 }
 
 /// The value of an option at every point.
-fn values(job: &Job, name: &str) -> Vec<Value> {
+pub(super) fn values(job: &Job, name: &str) -> Vec<Value> {
     let of = |point| job.settings(point).unwrap().get(name).cloned().unwrap_or(Value::Null);
     job.points().map(of).collect()
 }
 
-const SQUARES: &str = "\
+pub(super) const SQUARES: &str = "\
 version = 1
 name    = \"square-study\"
 
@@ -256,33 +256,6 @@ fn an_empty_list_of_faults_differs_from_none() {
         job.points().map(|point| job.options(point).unwrap().inject.len()).collect();
     assert_eq!(counts, [0, 2]);
     assert_eq!(labels(&job)[0], "j/inject=none");
-}
-
-#[test]
-fn an_upper_layer_speaks_first() {
-    let text = "version = 1\n[defaults]\nseed = 1\nwarmup = 1\nretries = 1\nprocs = 1\n\
-                [profile.p]\nwarmup = 3\nretries = 3\nprocs = 3\nrepeats = 3\n\
-                [[job]]\nname = \"j\"\nseed = 2\nwarmup = 2\nrepeats = 2\n";
-    let above =
-        RunOptions { retries: Some(4), procs: Some("4".parse().unwrap()), ..RunOptions::default() };
-    let said = Said { profile: Some("p"), sets: &["procs=5", "j.procs=6"], above };
-    let job = read(text, &said).unwrap().jobs.remove(0);
-    let point = job.points().next().unwrap();
-    let settings = job.settings(point).unwrap();
-    let of = |name: &str| settings.get(name).cloned().unwrap_or_default();
-    assert_eq!(
-        [of("seed"), of("warmup"), of("retries"), of("procs")],
-        [2, 3, 4, 6].map(Value::from)
-    );
-    assert_eq!(job.repeats, 3);
-    let origins = job.origins(point).unwrap();
-    let origin = |name: &str| origins.iter().find(|(n, ..)| n == name).map(|(.., o)| o.as_str());
-    assert_eq!(origin("seed"), Some("dir/x.toml:14 [[job]] j"));
-    assert_eq!(origin("warmup"), Some("dir/x.toml:8 [profile.p]"));
-    assert_eq!(origin("retries"), Some("SPMD_RETRIES"));
-    assert_eq!(origin("procs"), Some("--set j.procs=6"));
-    assert_eq!(origin("strict"), Some("default"));
-    assert_eq!(origin("repeats"), Some("dir/x.toml:11 [profile.p]"));
 }
 
 #[test]
@@ -499,192 +472,6 @@ fn what_is_missing_or_misplaced_is_said() {
 }
 
 #[test]
-fn a_set_overrides_the_file() {
-    let kernels = with(
-        SQUARES,
-        &["repeats=2", "weak.matrix.procs=[1,2]", "matrix.schedule=[\"tss\",\"fac2\"]"],
-    );
-    let [strong, weak, _] = kernels.jobs.as_slice() else { panic!() };
-    assert_eq!((strong.repeats, weak.len()), (2, 2));
-    assert_eq!(strong.len(), 4 * 2 - 1 + 1);
-    let origins = strong.origins(strong.points().next().unwrap()).unwrap();
-    assert!(origins.iter().any(|(.., o)| o == "--set matrix.schedule=[\"tss\",\"fac2\"]"));
-    let changed = with(
-        SQUARES,
-        &["weak.derive.size=10 * procs", "weak.param.cost=2us", "order=shuffled", "seed=9"],
-    );
-    assert_eq!((changed.order, changed.seed), (Order::Shuffled, 9));
-    assert_eq!(values(&changed.jobs[1], "size")[4], 160);
-    assert_eq!(values(&changed.jobs[1], "param.cost")[0], "2us");
-    let added = with(
-        &of_job("procs = 1"),
-        &["j.matrix.procs={from=1,to=3,step=1}", "size=1e4", "schedule=dynamic,7"],
-    );
-    assert_eq!(labels(&added.jobs[0]), ["j/procs=1", "j/procs=2", "j/procs=3"]);
-    assert_eq!(values(&added.jobs[0], "size")[0], 10_000);
-    assert_eq!(values(&added.jobs[0], "schedule")[0], "dynamic,7");
-}
-
-#[test]
-fn an_exclude_may_match_nothing_once_its_axis_was_replaced() {
-    let text = of_job("matrix.procs = [1, 2, 8]\nexclude = [{ procs = 8 }]");
-    assert_eq!(labels(&with(&text, &["matrix.procs=[1,2]"]).jobs[0]), ["j/procs=1", "j/procs=2"]);
-}
-
-#[test]
-fn wrong_sets_are_named() {
-    let text = of_job(
-        "matrix.procs = [1, 2]\nderive.size = \"5 * procs\"\n[[job.zip]]\nseed = [1]\nretries = [1]",
-    );
-    let sets: [(&'static [&'static str], &str); 12] = [
-        (
-            &["procs=3"],
-            "--set procs=3: `procs` is an axis in job `j`\nhint: --set matrix.procs=[…] replaces",
-        ),
-        (
-            &["size=3"],
-            "--set size=3: `size` is derived in job `j`\nhint: --set derive.size=… replaces",
-        ),
-        (&["input=1,2"], "--set input=1,2: `input` and `size` both say what job `j` computes on"),
-        (&["seed=3"], "`seed` is in a zip in job `j`"),
-        (&["j.matrix.seed=[3]"], "`seed` is in a zip of job `j`, with other options"),
-        (&["sizes=3"], "--set sizes=3: unknown key `sizes` in --set\nhint: did you mean `size`?"),
-        (&["k.warmup=3"], "--set k.warmup=3: no job `k`\nhint: did you mean `j`?"),
-        (&["matrix.warmup=[1]"], "no job has an axis `warmup` in its matrix"),
-        (&["derive.warmup=1"], "no job derives `warmup`"),
-        (&["warmup=many"], "--set warmup=many: `many` is no value for `warmup`"),
-        (&["j.order=sequential"], "it is the order of the whole batch"),
-        (&["warmup"], "`warmup` is not of the form KEY=VALUE"),
-    ];
-    for (sets, part) in sets {
-        let message = wrong_with(&text, sets);
-        assert!(message.contains(part), "{sets:?}: {message}");
-    }
-}
-
-#[test]
-fn the_environment_does_not_change_the_grid() {
-    let text = of_job("matrix.procs = [1, 2]");
-    let above = RunOptions { procs: Some("4".parse().unwrap()), ..RunOptions::default() };
-    assert_eq!(
-        refused(&text, &Said { above, ..Said::default() }),
-        "dir/x.toml: `procs` (SPMD_PROCS) is an axis in job `j`\n\
-         hint: --set matrix.procs=[…] replaces the values of the axis"
-    );
-    let above = RunOptions { repeats: std::num::NonZeroU32::new(3), ..RunOptions::default() };
-    let said = Said { above, ..Said::default() };
-    assert_eq!(read(&text, &said).unwrap().jobs[0].repeats, 3);
-}
-
-#[test]
-fn a_profile_is_found_by_its_name() {
-    let text =
-        of_job("matrix.procs = [1]\n[profile.quick]\nprocs = 1\n[profile.long]\nrepeats = 3");
-    let said = |profile| Said { profile: Some(profile), ..Said::default() };
-    assert!(
-        refused(&text, &said("quik")).ends_with("no profile `quik`\nhint: did you mean `quick`?")
-    );
-    assert!(
-        refused(&text, &said("quick")).contains("dir/x.toml:6:1: `procs` is an axis in job `j`")
-    );
-    assert_eq!(read(&text, &said("long")).unwrap().jobs[0].repeats, 3);
-}
-
-#[test]
-fn what_is_expected_is_compared_with_the_record() {
-    let body = "expect.len = 3\nexpect.first = [0, 0.5]\nexpect.last = [\"18446744073709551615\"]\n\
-                expect.values.sum = 3\nexpect.values.zeta = { value = 1.5, rel = 1e-3 }\nexpect.values.x = \"nan\"";
-    let expect = job(body).expect.unwrap();
-    let good = json!({
-        "result": {"len": 3, "first": [0, 0.5, 7], "last": ["18446744073709551615"], "digest": "blake3:00"},
-        "values": {"sum": "3", "zeta": 1.501, "x": "NaN"},
-    });
-    assert_eq!(expect.check(&good), Ok(()));
-    for (pointer, value, part) in [
-        ("/result/len", json!(4), "result.len is 4, expected 3"),
-        ("/result/first", json!([0]), "result.first is [0], expected [0,0.5]"),
-        ("/result/last", json!(["18446744073709551614"]), "result.last is"),
-        ("/values/sum", json!(4), "values.sum is 4, expected 3"),
-        ("/values/zeta", json!(1.6), "values.zeta is 1.6, expected 1.5 ± 0.0015"),
-        ("/values/zeta", json!("nan"), "values.zeta is \"nan\""),
-        ("/values", json!({"summ": 3}), "the record has no values.sum (did you mean `summ`?)"),
-    ] {
-        let mut bad = good.clone();
-        *bad.pointer_mut(pointer).unwrap() = value;
-        let message = expect.check(&bad).unwrap_err();
-        assert!(message.contains(part), "{message}");
-    }
-    assert!(expect.check(&json!({})).is_err());
-}
-
-#[test]
-fn a_jobs_expectations_lie_over_those_of_the_batch() {
-    let text = "version = 1\n[expect]\nlen = 3\nvalues.a = 1\nvalues.b = 2\n\
-                [[job]]\nname = \"j\"\nexpect.values.b = 3\n";
-    let expect = batch(text).jobs[0].expect.clone().unwrap();
-    assert_eq!(expect.len, Some(3));
-    assert!(expect.check(&json!({"result": {"len": 3}, "values": {"a": 1, "b": 3}})).is_ok());
-}
-
-#[test]
-fn references_apply_to_their_points_and_allow_their_tolerance() {
-    let text = "version = 1\n[reference]\ntime = { value = 1.0, tolerance = \"10%\" }\n\
-                throughput = [{ value = 5, tolerance = 0.5 }]\n[[job]]\nname = \"j\"\n\
-                matrix.procs = [1, \"4\"]\n\
-                reference.throughput = [{ value = 100, tolerance = \"10%\", when = { procs = \"4\" } }, \
-                { value = 10, tolerance = 0, when = { procs = 1 } }]\n";
-    let job = batch(text).jobs.remove(0);
-    let metrics: Vec<Metric> = job.references.iter().map(|reference| reference.metric).collect();
-    assert_eq!(metrics, [Metric::Throughput, Metric::Throughput, Metric::Time]);
-    let settings: Vec<_> = job.points().map(|point| job.settings(point).unwrap()).collect();
-    let applies: Vec<Vec<bool>> = settings
-        .iter()
-        .map(|settings| job.references.iter().map(|r| r.applies(settings)).collect())
-        .collect();
-    assert_eq!(applies, [[false, true, true], [true, false, true]]);
-    assert_eq!(job.references[0].check(90.0), Judgement::Met);
-    assert_eq!(
-        job.references[0].check(89.0),
-        Judgement::Missed {
-            found: "throughput is 8.9000e1 items/s".into(),
-            allowed: "at least 9.0000e1 items/s (1.0000e2 - 10%)".into()
-        }
-    );
-    assert_eq!(job.references[2].check(1.1), Judgement::Met);
-    assert!(matches!(job.references[2].check(1.2), Judgement::Missed { .. }));
-    assert!(matches!(job.references[2].check(f64::NAN), Judgement::Missed { .. }));
-    let record = json!({"time": {"pass_s": {"median": 0.5}}, "throughput": {"items_per_s": 7}});
-    assert_eq!(Metric::Time.of(&record), Some(0.5));
-    assert_eq!(Metric::Throughput.of(&record), Some(7.0));
-}
-
-#[test]
-fn only_some_points_are_meant() {
-    let batch = batch(SQUARES);
-    let count = |only: &str| {
-        let only: Only = only.parse().unwrap();
-        let points = batch.jobs.iter().flat_map(|job| job.points().map(move |point| (job, point)));
-        points
-            .filter(|(job, point)| only.matches(&job.name, &job.settings(*point).unwrap()))
-            .count()
-    };
-    assert_eq!(count("procs=4"), 3 + 1 + 2);
-    assert_eq!(count("procs=4 kernel=square"), 3 + 1);
-    assert_eq!(count("job=weak"), 5);
-    assert_eq!(count("size=1e8 schedule=static"), 4);
-    assert_eq!(count("job=none"), 0);
-    for (text, part) in [
-        ("proc=4", "did you mean `procs`?"),
-        ("procs", "is not of the form KEY=VALUE"),
-        ("procs=x", "`x` is no number of ranks"),
-        ("  ", "names nothing"),
-    ] {
-        let message = shown_error(&text.parse::<Only>().unwrap_err());
-        assert!(message.contains(part), "{message}");
-    }
-}
-
-#[test]
 fn the_schema_knows_every_option_and_nothing_else() {
     let schema = schema();
     let all = serde_json::to_value(RunOptions::default()).unwrap();
@@ -734,4 +521,24 @@ fn check_closed(schema: &Value, path: &str) {
         }
         _ => {}
     }
+}
+
+#[test]
+fn a_million_points_are_expanded() {
+    let job = job("matrix.seed = { from = 1, to = 100, step = 1 }\n\
+                   matrix.procs = { from = 1, to = 100, step = 1 }\n\
+                   matrix.retries = { from = 0, to = 99, step = 1 }\n\
+                   exclude = [{ seed = 5, procs = 5 }, { retries = 7 }]\n\
+                   include = [{ seed = 1000, procs = 1, retries = 7 }]\n\
+                   derive.size = \"floor(1_000_000 / procs) + seed\"");
+    // One point is excluded by both entries.
+    assert_eq!(job.len(), 1_000_000 - 100 - 10_000 + 1 + 1);
+    assert_eq!(job.points().filter_map(|point| job.value(point, "size")).count(), job.len());
+}
+
+#[test]
+fn an_axis_may_have_a_million_values() {
+    let body = "matrix.seed = { from = 1, to = 1_000_000, step = 1 }\nderive.size = \"seed * 2\"\n\
+                exclude = [{ seed = 7 }]";
+    assert_eq!(job(body).len(), 999_999);
 }
