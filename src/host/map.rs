@@ -7,13 +7,18 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 
 /// A mapped run of bytes of a file or segment; empty ones map nothing.
 #[derive(Debug)]
 pub(crate) struct Window {
-    map: Option<MmapRaw>,
+    /// The mapping it is all, or a part, of.
+    map: Option<Arc<MmapRaw>>,
+    /// Where in the mapping it begins.
+    offset: usize,
+    len: usize,
 }
 
 /// What the window is for.
@@ -34,7 +39,7 @@ impl Window {
         access: Access,
     ) -> io::Result<Self> {
         if len == 0 {
-            return Ok(Self { map: None }); // mmap refuses length 0.
+            return Ok(Self::none()); // mmap refuses length 0.
         }
         let (need, size) = ((offset as u64).saturating_add(len as u64), file_len(fd)?);
         if need > size {
@@ -49,24 +54,36 @@ impl Window {
             Access::Read => options.map_raw_read_only(fd.as_raw_fd())?,
             Access::Write => options.map_raw(fd.as_raw_fd())?,
         };
-        Ok(Self { map: Some(map) })
+        Ok(Self { map: Some(Arc::new(map)), offset: 0, len })
     }
 
     /// Returns how many bytes it shows.
     pub(crate) fn len(&self) -> usize {
-        self.map.as_ref().map_or(0, MmapRaw::len)
+        self.len
     }
 
     /// Returns a window onto nothing.
     pub(crate) fn none() -> Self {
-        Self { map: None }
+        Self { map: None, offset: 0, len: 0 }
+    }
+
+    /// Returns a window onto a part of this one's mapping, which stays as long as any part does; an error if
+    /// it has no such part.
+    pub(crate) fn part(&self, offset: usize, len: usize) -> io::Result<Self> {
+        if len == 0 {
+            return Ok(Self::none());
+        }
+        if offset.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(io::Error::other("the window has no such part"));
+        }
+        Ok(Self { map: self.map.clone(), offset: self.offset + offset, len })
     }
 
     /// Returns the address of the first byte; dangling, and aligned, if the window is empty.
     pub(crate) fn as_ptr(&self) -> *mut u8 {
-        self.map
-            .as_ref()
-            .map_or(std::ptr::without_provenance_mut(1 << 16), |map| map.as_ptr().cast_mut())
+        self.map.as_ref().map_or(std::ptr::without_provenance_mut(1 << 16), |map| {
+            map.as_ptr().cast_mut().wrapping_add(self.offset)
+        })
     }
 }
 

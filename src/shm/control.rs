@@ -155,29 +155,30 @@ pub(crate) struct Attached {
 impl Attached {
     /// Maps a segment and checks that it is one this build understands.
     pub(crate) fn new(segment: BorrowedFd<'_>) -> io::Result<Self> {
-        Self::map(segment, &|span, access| Window::new(segment, span.offset, span.len, access))
+        let layout = Self::layout_of(segment)?;
+        // One mapping of all that is written to: each more would cost as much again.
+        let written = Window::new(segment, 0, layout.source.offset, Access::Write)?;
+        let part = |span: Span| written.part(span.offset, span.len);
+        let Span { offset, len } = layout.source;
+        Ok(Self {
+            control: written.part(0, layout.control)?,
+            layout,
+            saved: part(layout.saved)?,
+            operands: part(layout.operands)?,
+            result: part(layout.result)?,
+            source: Window::new(segment, offset, len, Access::Read)?,
+        })
     }
 
-    fn map(
-        segment: BorrowedFd<'_>,
-        window: &dyn Fn(Span, Access) -> io::Result<Window>,
-    ) -> io::Result<Self> {
+    fn layout_of(segment: BorrowedFd<'_>) -> io::Result<Layout> {
         let mapped = file_len(segment)?;
         let mut header = MaybeUninit::<Header>::zeroed();
         // Read and not mapped: a mapping of its own costs ten times as much.
         // SAFETY: a header's own bytes, for as long as the call takes.
         unsafe { map::read_start(segment, header.as_mut_ptr().cast(), size_of::<Header>()) }?;
         // SAFETY: any bytes are valid (I1); they are checked before anything follows from them (I4).
-        let layout = checked(unsafe { header.assume_init_ref() }, mapped)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(Self {
-            control: Window::new(segment, 0, layout.control, Access::Write)?,
-            layout,
-            saved: window(layout.saved, Access::Write)?,
-            source: window(layout.source, Access::Read)?,
-            operands: window(layout.operands, Access::Write)?,
-            result: window(layout.result, Access::Write)?,
-        })
+        checked(unsafe { header.assume_init_ref() }, mapped)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// Returns the windows of the arrays.
@@ -187,7 +188,10 @@ impl Attached {
 
     /// Maps only the bookkeeping of a segment, to watch it.
     pub(crate) fn observe(segment: BorrowedFd<'_>) -> io::Result<Self> {
-        Self::map(segment, &|_, _| Ok(Window::none()))
+        let layout = Self::layout_of(segment)?;
+        let control = Window::new(segment, 0, layout.control, Access::Write)?;
+        let [saved, source, operands, result] = [(); 4].map(|()| Window::none());
+        Ok(Self { control, layout, saved, source, operands, result })
     }
 
     pub(crate) fn control(&self) -> Control<'_> {

@@ -116,9 +116,9 @@ fn check_layout(layout: &Layout, mapped: u64) {
         layout.job,
         point(layout.control),
         layout.saved,
-        layout.source,
         layout.operands,
         layout.result,
+        layout.source,
         point(layout.total),
     ];
     for pair in spans.windows(2) {

@@ -65,12 +65,12 @@ pub(crate) struct Layout {
     pub(crate) control: usize,
     /// Saved blocks: one per lease slot, then one per range.
     pub(crate) saved: Span,
-    /// The input array; ranks map it read-only.
-    pub(crate) source: Span,
     /// The kernel's own arrays: written in the preparation of the first pass, then only read.
     pub(crate) operands: Span,
     /// The result array.
     pub(crate) result: Span,
+    /// The input array, which ranks map read-only: last, so that all before it is one mapping.
+    pub(crate) source: Span,
     pub(crate) total: usize,
 }
 
@@ -110,9 +110,9 @@ impl Layout {
         let job = place(usize::try_from(dims.job).ok()?, 128)?;
         let control = place(0, PAGE)?.offset;
         let saved = place(usize::try_from(dims.saved_block).ok()?.checked_mul(2 * procs)?, PAGE)?;
-        let source = place(usize::try_from(dims.source).ok()?, PAGE)?;
         let operands = place(usize::try_from(dims.operands).ok()?, PAGE)?;
         let result = place(usize::try_from(dims.result).ok()?, PAGE)?;
+        let source = place(usize::try_from(dims.source).ok()?, PAGE)?;
         let total = place(0, PAGE)?.offset;
         Some(Self {
             dims,
@@ -130,9 +130,9 @@ impl Layout {
             job,
             control,
             saved,
-            source,
             operands,
             result,
+            source,
             total,
         })
     }
@@ -203,7 +203,7 @@ mod tests {
             };
             if let Some(l) = Layout::new(dims) {
                 let spans = [l.header, l.barrier, l.exceptions, l.tails, l.slots, l.ranges, l.handover, l.ranks, l.samples, l.trails, l.steps, l.job,
-                    Span { offset: l.control, len: 0 }, l.saved, l.source, l.operands, l.result,
+                    Span { offset: l.control, len: 0 }, l.saved, l.operands, l.result, l.source,
                     Span { offset: l.total, len: 0 }];
                 for pair in spans.windows(2) {
                     prop_assert!(pair[0].offset + pair[0].len <= pair[1].offset);

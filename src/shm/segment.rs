@@ -8,7 +8,7 @@
 //! microseconds; the next run sweeps it ([`super::sweep`]).
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
 
 use serde::{Deserialize, Serialize};
@@ -286,9 +286,14 @@ fn with_errno(error: ShmemError) -> io::Error {
 }
 
 /// Returns `/spmd-UID-` and 128 random bits: not to be guessed, and recognisable to a sweep.
+#[expect(unsafe_code, reason = "getrandom")]
 fn random_name() -> io::Result<String> {
     let mut random = [0_u8; 16];
-    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    // SAFETY: as many writable bytes. So few are never returned in part.
+    let got = unsafe { libc::getrandom(random.as_mut_ptr().cast(), random.len(), 0) };
+    if got != 16 {
+        return Err(io::Error::last_os_error());
+    }
     Ok(format!("/{}{:032x}", prefix(), u128::from_le_bytes(random)))
 }
 
