@@ -82,13 +82,12 @@ impl Job {
     pub(crate) fn options(&self, point: Point) -> Result<RunOptions, Error> {
         let varied = self.varied(point)?;
         let patch = options(varied.iter().map(|(name, value)| (*name, &**value)))?;
-        let mut all = patch.clone().over(self.base.clone());
-        if varied.iter().any(|(name, _)| *name == "inject") {
-            all.inject = patch.inject; // An empty list says something here: no faults.
-        }
+        let parameters = patch.param.clone();
+        // What varies is nothing that the base speaks of, so that an empty list is one here too.
+        let mut all = patch.over(self.base.clone());
         // Parameters are merged one by one: a point varies one, and keeps the others.
         all.param = self.base.param.clone();
-        all.param.extend(patch.param);
+        all.param.extend(parameters);
         Ok(all)
     }
 
