@@ -17,7 +17,7 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::expand::Point;
 use super::file::{Batch, Limit, OnFail};
@@ -91,6 +91,15 @@ pub(crate) enum Early {
     Error(Error),
 }
 
+/// What a batch is carried out with.
+pub(crate) struct Means<'a> {
+    pub(crate) directory: &'a mut Directory,
+    pub(crate) orders: &'a mut Orders,
+    pub(crate) ranks: Ranks,
+    pub(crate) machine: &'a Survey<ThisMachine>,
+    pub(crate) watcher: &'a mut dyn Watcher,
+}
+
 /// A batch on its way.
 pub(crate) struct Campaign<'a> {
     batch: &'a Batch,
@@ -119,12 +128,9 @@ impl<'a> Campaign<'a> {
         batch: &'a Batch,
         points: &'a [Planned],
         again: Again,
-        directory: &'a mut Directory,
-        orders: &'a mut Orders,
-        ranks: Ranks,
-        machine: &'a Survey<ThisMachine>,
-        watcher: &'a mut dyn Watcher,
+        means: Means<'a>,
     ) -> Self {
+        let Means { directory, orders, ranks, machine, watcher } = means;
         let setup = Setup { batch: false, jobs: vec![false; batch.jobs.len()] };
         let tally = count(batch, points, directory);
         let spent = vec![0.0; points.len()];

@@ -30,6 +30,9 @@ pub(crate) fn resolve(
     let program = program::digest().map_err(|error| {
         Error::refused(format!("cannot read this program, /proc/self/exe: {error}"))
     })?;
+    if let Some(only) = only {
+        only.check(batch)?;
+    }
     let mut inputs = Inputs::default();
     let mut points = Points { planned: Vec::new(), lines: Vec::new() };
     for (number, job) in batch.jobs.iter().enumerate() {
@@ -51,11 +54,7 @@ pub(crate) fn resolve(
                 resolved.insert("schedule".to_owned(), asked.to_string().into());
             }
             let line = PlanLine::new(&job.name, &id, resolved, program, input)?;
-            let meant = match only {
-                Some(only) => only.matches(&job.name, &job.settings(point)?),
-                None => true,
-            };
-            if meant {
+            if only.is_none_or(|only| only.selects(job, point)) {
                 let axes: Map<_, _> = job.axes(point).into_iter().collect();
                 points.planned.push(Planned {
                     key: line.key,

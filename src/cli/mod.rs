@@ -7,7 +7,7 @@ mod tune;
 mod usage;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, TypedValueParser};
@@ -157,15 +157,6 @@ enum Progress {
 }
 
 impl TalkOptions {
-    /// Says whether there may be a progress bar.
-    fn bar_wanted(&self) -> bool {
-        self.progress == Progress::Auto
-            && !self.json
-            && !self.quiet
-            && std::env::var_os("CI").is_none()
-            && io::stderr().is_terminal()
-    }
-
     fn talk(&self) -> Talk {
         match (self.quiet, self.verbose) {
             (true, _) => Talk::Quiet,

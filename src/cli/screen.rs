@@ -1,14 +1,24 @@
 //! A run as whoever sits in front of it sees it: its warnings, and a progress bar if it lasts.
 
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::TalkOptions;
+use super::{Progress, TalkOptions};
 use crate::engine::Audience;
 use crate::figures;
 use crate::report::Reporter;
 use crate::shm::Segment;
+
+/// Says whether there may be a progress bar, should it last.
+pub(super) fn bar_wanted(talk: &TalkOptions) -> bool {
+    talk.progress == Progress::Auto
+        && !talk.json
+        && !talk.quiet
+        && std::env::var_os("CI").is_none()
+        && io::stderr().is_terminal()
+}
 
 /// Shows a run to whoever sits in front of it.
 pub(super) struct Screen {
@@ -18,7 +28,7 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new(reporter: Reporter, talk: &TalkOptions) -> Self {
-        Self { reporter, bar: talk.bar_wanted().then(Bar::new) }
+        Self { reporter, bar: bar_wanted(talk).then(Bar::new) }
     }
 
     /// Leaves nothing of the bar.

@@ -58,8 +58,10 @@ mod tests {
     fn a_file_is_read_anew_each_time() {
         let mut status = Own::status();
         let before = status.peak_rss().unwrap();
-        let more = std::hint::black_box(vec![1_u8; 64 << 20]);
-        assert!(status.peak_rss().unwrap() >= before + (60 << 20));
+        // More than ever was: other tests may have had much, and given it back.
+        let more = usize::try_from(before).unwrap() + (16 << 20);
+        let more = std::hint::black_box(vec![1_u8; more]);
+        assert!(status.peak_rss().unwrap() > before);
         drop(more);
         assert_eq!(status.number("Nothing"), None);
     }

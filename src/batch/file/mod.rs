@@ -36,14 +36,14 @@ mod typed;
 mod verdict_tests;
 
 pub(crate) use self::axes::Axes;
-pub(crate) use self::expect::{Expect, Wanted};
+pub(crate) use self::expect::Expect;
 pub(crate) use self::hooks::Hooks;
 pub(crate) use self::layer::{Given, Layer, Rules};
 pub(crate) use self::only::Only;
 pub(crate) use self::policy::{Limit, OnFail, Order};
 pub(crate) use self::reference::{Judgement, Metric, Reference};
 pub(crate) use self::schema::schema;
-pub(crate) use self::set::{Set, Target};
-pub(crate) use self::source::{Place, Source};
+pub(crate) use self::set::Set;
+pub(crate) use self::source::Source;
 pub(crate) use self::top::{Asked, Batch};
 pub(crate) use self::typed::{options, shown};

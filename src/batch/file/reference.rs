@@ -60,17 +60,6 @@ impl Metric {
         ("flops-per-s", Self::FlopsPerS),
     ];
 
-    /// Returns the figure in a record.
-    pub(crate) fn of(self, record: &Value) -> Option<f64> {
-        let path = match self {
-            Self::Time => "/time/pass_s/median",
-            Self::Throughput => "/throughput/items_per_s",
-            Self::BytesPerS => "/throughput/bytes_per_s",
-            Self::FlopsPerS => "/throughput/flops_per_s",
-        };
-        record.pointer(path).and_then(Value::as_f64)
-    }
-
     fn unit(self) -> &'static str {
         match self {
             Self::Time => "s",

@@ -134,10 +134,10 @@ fn a_whole_file_is_read() {
     assert_eq!(batch.name, "square-study");
     assert_eq!(batch.text, SQUARES);
     assert_eq!(batch.order, Order::Sequential);
-    assert_eq!(batch.on_fail, OnFail::StopAfter(Limit::Percent(10.0)));
     assert_eq!(batch.hooks.setup.as_deref(), Some("true"));
     let [strong, weak, kernels] = batch.jobs.as_slice() else { panic!() };
     assert_eq!((strong.len(), weak.len(), kernels.len()), (12, 5, 2));
+    assert_eq!(strong.on_fail, OnFail::StopAfter(Limit::Percent(10.0)));
     assert_eq!((strong.repeats, strong.target_ci), (10, Some(0.02)));
     assert_eq!(strong.max_time.map(|time| time.0.as_secs()), Some(300));
     assert_eq!(weak.on_fail, OnFail::SkipJob);

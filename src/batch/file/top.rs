@@ -13,7 +13,7 @@ use super::item::{Entry, Item};
 use super::jobs::{self, Layers, Read};
 use super::knobs;
 use super::layer::Layer;
-use super::policy::{OnFail, Order};
+use super::policy::Order;
 use super::reference::Reference;
 use super::set::{Set, Target};
 use super::source::{Fault, Faults, Place, Source};
@@ -47,7 +47,6 @@ pub(crate) struct Batch {
     /// As it was read.
     pub(crate) text: String,
     pub(crate) order: Order,
-    pub(crate) on_fail: OnFail,
     /// What `shuffled` permutes by.
     pub(crate) seed: u64,
     /// Around all trials, whichever their job.
@@ -132,7 +131,6 @@ fn read(
         path: source.path().to_owned(),
         text: source.text().to_owned(),
         order: rules.order.map_or(Order::default(), |given| given.value),
-        on_fail: rules.on_fail.map_or(OnFail::default(), |given| given.value),
         seed: seed.unwrap_or(1),
         hooks: file.hooks,
         jobs,

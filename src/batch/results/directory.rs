@@ -124,6 +124,7 @@ impl Directory {
     }
 
     /// Returns what was done of all points.
+    #[cfg(test)]
     pub(crate) fn samples(&self) -> &Samples {
         &self.samples
     }
@@ -159,7 +160,7 @@ impl Directory {
     /// Opens the log of a point, or of what is around all of them, to add to it.
     pub(crate) fn log(&self, key: Option<&str>) -> Result<File, Error> {
         let name = format!("logs/{}.log", key.unwrap_or("batch"));
-        place::created(&self.path, &name)
+        place::growing(&self.path, &name).map(|(file, _)| file)
     }
 
     /// Returns what somebody should know of what was found here.
@@ -175,11 +176,6 @@ impl Directory {
     /// Returns what all samples say, for reports.
     pub(crate) fn study(&self) -> Result<Study, Error> {
         Study::of(&self.path, &self.samples)
-    }
-
-    /// Writes `summary.csv` and `report.md`.
-    pub(crate) fn report(&self) -> Result<(), Error> {
-        self.study()?.write(&self.path)
     }
 
     /// Returns once everything is on disk, and lets others in.

@@ -31,10 +31,9 @@ mod visits;
 pub(crate) use self::directory::{Directory, Visit};
 pub(crate) use self::journal::{End, Event};
 pub(crate) use self::machine::Machine;
-pub(crate) use self::plan::{Edited, PlanLine, difference};
-pub(crate) use self::reports::Study;
-pub(crate) use self::samples::{Done, Figures, Outcome, Sample, Samples, Status, Trial, failure};
-pub(crate) use self::visits::{MixMachines, Visits};
+pub(crate) use self::plan::{Edited, PlanLine};
+pub(crate) use self::samples::{Figures, Outcome, Sample, failure};
+pub(crate) use self::visits::MixMachines;
 
 #[cfg(test)]
 mod tests;

@@ -92,7 +92,7 @@ fn a_new_directory_has_what_the_contract_names() {
     let path = folder.path("a/b/out");
     let mut directory = open(&path).unwrap();
     directory.plan([point(1)].into_iter()).unwrap();
-    directory.report().unwrap();
+    directory.study().unwrap().write(directory.path()).unwrap();
     directory.close().unwrap();
     assert_eq!(
         names(&path),
@@ -213,7 +213,7 @@ fn a_machine_that_left_no_samples_holds_nobody_up() {
     open(&path).unwrap().close().unwrap();
     let other = Machine { cpus: "0-3".to_owned(), ..machine() };
     Directory::open(&path, &visit(&other)).unwrap().close().unwrap();
-    let visits = Visits::read(&path).unwrap();
+    let visits = visits::Visits::read(&path).unwrap();
     assert_eq!(visits.visits.len(), 1);
     assert_eq!(visits.last().unwrap().machine, other);
 }
@@ -315,7 +315,7 @@ fn differences_are_told_field_by_field() {
     let old = of(json!({"size": 1000, "input": "x.npy", "procs": 2}), Some("1"));
     let new = of(json!({"size": 2000, "input": "x.npy", "seed": "y".repeat(100)}), Some("2"));
     assert_eq!(
-        difference(&old, &new),
+        plan::difference(&old, &new),
         [
             "size: 1000 -> 2000".to_owned(),
             format!("seed: not given -> {}…", "y".repeat(60)),
@@ -323,7 +323,7 @@ fn differences_are_told_field_by_field() {
             "input x.npy: content changed".to_owned(),
         ]
     );
-    assert_eq!(difference(&old, &old), [] as [String; 0]);
+    assert_eq!(plan::difference(&old, &old), [] as [String; 0]);
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn in_a_process_of_its_own() {
             }
         }
     }
-    directory.report().unwrap();
+    directory.study().unwrap().write(directory.path()).unwrap();
     directory.close().unwrap();
 }
 
@@ -463,7 +463,7 @@ fn samples_are_appended_to_a_directory_that_grows_from_visit_to_visit() {
         let repeat = (0..).find(|repeat| directory.done(&point(1).key).trial(0, *repeat).is_none());
         add(&mut directory, &point(1), repeat.unwrap()).unwrap();
     }
-    assert_eq!(Visits::read(&path).unwrap().visits.len(), 20);
+    assert_eq!(visits::Visits::read(&path).unwrap().visits.len(), 20);
     assert_eq!(open(&path).unwrap().warnings(), [] as [String; 0]);
 }
 
@@ -472,10 +472,10 @@ fn disturbed(name: &str, bytes: &[u8]) {
     let folder = Folder::new();
     let path = filled(&folder);
     fs::write(path.join(name), bytes).unwrap();
-    let study = Study::read(&path);
+    let study = reports::Study::read(&path);
     let opened = open(&path).and_then(|mut directory| {
         directory.plan([point(1), point(3)].into_iter())?;
-        directory.report()?;
+        directory.study()?.write(directory.path())?;
         directory.close()
     });
     for error in [study.err(), opened.err()].into_iter().flatten() {

@@ -18,19 +18,14 @@ pub(super) fn points(
     explain: bool,
     as_json: bool,
 ) -> Result<String, Error> {
+    if let Some(only) = only {
+        only.check(batch)?;
+    }
     let mut text = String::new();
     let (mut points, mut trials) = (0_u64, 0_u64);
     for job in &batch.jobs {
-        let mut meant = Vec::new();
-        for point in job.points() {
-            let is_meant = match only {
-                Some(only) => only.matches(&job.name, &job.settings(point)?),
-                None => true,
-            };
-            if is_meant {
-                meant.push(point);
-            }
-        }
+        let is_meant = |point: &_| only.is_none_or(|only| only.selects(job, *point));
+        let meant: Vec<_> = job.points().filter(is_meant).collect();
         points += meant.len() as u64;
         trials += meant.len() as u64 * u64::from(job.repeats);
         let edge = if meant.len() > SHOWN { SHOWN / 2 } else { meant.len() };

@@ -10,10 +10,11 @@ use clap::ArgMatches;
 use serde_json::json;
 
 use self::screen::{BatchScreen, Events};
+use super::screen::bar_wanted;
 use super::{TalkOptions, fail, layered, origin};
 use crate::batch::{
-    Again, Asked, Batch, Campaign, Directory, Early, Edited, End, Event, Machine, MixMachines,
-    Only, Planned, Ranks, Set, Tally, Visit, missed, resolve, schema,
+    Again, Asked, Batch, Campaign, Directory, Early, Edited, End, Event, Machine, Means,
+    MixMachines, Only, Planned, Ranks, Set, Tally, Visit, missed, resolve, schema,
 };
 use crate::engine::{Crew, Orders, signal_name};
 use crate::error::{Error, Exit, Explained};
@@ -158,7 +159,10 @@ fn visit(
     let mut orders = Orders::new(None).map_err(|e| spmd_failed("cannot make a pipe", e))?;
     orders.attend(Signals::take().map_err(|e| spmd_failed("cannot receive signals", e))?);
     let mut directory = Directory::open(out, &visit)?;
-    directory.warnings().iter().for_each(|text| reporter.warning(text));
+    for text in directory.warnings().to_vec() {
+        reporter.warning(&text);
+        directory.note(&Event::Warning { text: &text })?;
+    }
 
     let (lines, mut planned) = (points.lines, points.planned);
     let count = lines.len();
@@ -183,20 +187,18 @@ fn visit(
 
     let ranks = if command.cold { Ranks::Cold } else { Ranks::Warm(Crew::default()) };
     let talk = command.talk.talk();
-    let bar = command.talk.bar_wanted();
+    let bar = bar_wanted(&command.talk);
     let mut screen = BatchScreen::new(reporter, talk, bar, events);
     screen.happens("batch_start", json!({"points": count, "out": out.display().to_string()}));
     let made = {
-        let campaign = Campaign::new(
-            batch,
-            &planned,
-            again,
-            &mut directory,
-            &mut orders,
+        let means = Means {
+            directory: &mut directory,
+            orders: &mut orders,
             ranks,
-            &survey,
-            &mut screen,
-        );
+            machine: &survey,
+            watcher: &mut screen,
+        };
+        let campaign = Campaign::new(batch, &planned, again, means);
         caught(|| campaign.run())
     };
     screen.clear();

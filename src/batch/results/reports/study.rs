@@ -174,6 +174,7 @@ impl Failure {
 
 impl Study {
     /// Reads a directory, at which a batch may be at work.
+    #[cfg(test)]
     pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
         let mut samples = Samples::default();
         samples.read(dir)?;

@@ -58,6 +58,7 @@ fn a_sample_is_read_as_it_was_written() {
         total: 9.0,
         items_per_s: Some(10.0),
         bytes_per_s: Some(80.0),
+        flops_per_s: None,
         imbalance: Some(0.25),
         busy: 2.0,
     };
