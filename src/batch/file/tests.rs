@@ -542,3 +542,10 @@ fn an_axis_may_have_a_million_values() {
                 exclude = [{ seed = 7 }]";
     assert_eq!(job(body).len(), 999_999);
 }
+
+#[test]
+fn a_wrong_value_in_a_list_is_explained_by_its_own_parser() {
+    let text = "version = 1\n[[job]]\nname = \"a\"\ninject = [\"kill:rang=2\"]\n";
+    let error = refusal(text);
+    assert!(error.contains("rang=2") && error.contains("rank chunk point"), "{error}");
+}

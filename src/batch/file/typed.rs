@@ -59,10 +59,7 @@ pub(crate) fn canonical(name: &str, value: Value) -> Result<Value, Refusal> {
         Some(Form::List) => match value {
             Value::Array(list) => list
                 .into_iter()
-                .map(|value| match one(name, Value::Array(vec![value]))? {
-                    Value::Array(mut list) if list.len() == 1 => Ok(list.remove(0)),
-                    other => Ok(other),
-                })
+                .map(|value| element(name, value))
                 .collect::<Result<_, _>>()
                 .map(Value::Array),
             other => Err((
@@ -72,6 +69,18 @@ pub(crate) fn canonical(name: &str, value: Value) -> Result<Value, Refusal> {
         },
         Some(_) => one(name, value),
         None => Err((format!("`{name}` is no option of a run"), None)),
+    }
+}
+
+/// Brings one value of an option that takes many into its form; what is wrong with it, its own parser says.
+fn element(name: &str, value: Value) -> Result<Value, Refusal> {
+    let list = match alone(name, &Value::Array(vec![value.clone()])) {
+        Ok(options) => options.spoken().swap_remove(name).unwrap_or_default(),
+        Err(_) => as_typed(name, &value)?,
+    };
+    match list {
+        Value::Array(mut list) if list.len() == 1 => Ok(list.remove(0)),
+        other => Ok(other),
     }
 }
 

@@ -318,7 +318,12 @@ impl Samples {
             return Ok(());
         }
         let (name, round) = (line.name()?, line.round);
-        let trial = line.trial()?;
+        self.add(name, round, line.trial()?);
+        Ok(())
+    }
+
+    /// Takes a trial, as it was read or as it was written.
+    pub(super) fn add(&mut self, name: Short, round: u32, trial: Trial) {
         let (repeat, attempt) = (trial.repeat, trial.attempt);
         self.round = self.round.max(round);
         let done = match self.points.entry(name) {
@@ -332,12 +337,11 @@ impl Samples {
                 self.doubled.get_or_insert_with(|| (0, first())).0 += 1;
             }
         }
-        Ok(())
     }
 
     /// Writes a sample as its line, and after that those of its warm-up passes, which may be lost without
-    /// it; returns how long the first is. Refuses one that could not be read, or is there already.
-    pub(super) fn line(&self, sample: &Sample<'_>, line: &mut Vec<u8>) -> Result<usize, Error> {
+    /// it; returns what is read of it. Refuses one that could not be read, or is there already.
+    pub(super) fn line(&self, sample: &Sample<'_>, line: &mut Vec<u8>) -> Result<Trial, Error> {
         let named = || format!("sample of `{}`, repeat {}", sample.id, sample.repeat);
         let (round, repeat, attempt) = (sample.round, sample.repeat, sample.attempt);
         if self.done(sample.key).has(round, repeat, attempt) {
@@ -348,14 +352,13 @@ impl Samples {
             Error::refused(format!("{} cannot be written: {error}", named()))
         };
         let written = serde_json::to_writer(&mut *line, sample);
-        written.and_then(|()| Line::read(line)?.trial()).map_err(cannot)?;
-        let length = line.len();
+        let trial = written.and_then(|()| Line::read(line)?.trial()).map_err(cannot)?;
         line.push(b'\n');
         for warmup in sample.warmups() {
             serde_json::to_writer(&mut *line, &warmup).map_err(cannot)?;
             line.push(b'\n');
         }
-        Ok(length)
+        Ok(trial)
     }
 
     /// Returns what was done of a point.
