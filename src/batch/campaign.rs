@@ -82,6 +82,20 @@ pub(crate) struct Tally {
     pub(crate) total: u64,
 }
 
+/// What a visit made.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) tally: Tally,
+    /// Trials that are yet to be made.
+    pub(crate) left: u64,
+    /// Points that have all their trials, or no time for more, and are not as sure as was asked for.
+    pub(crate) unsettled: Vec<String>,
+    /// Whether a hook after a trial has failed.
+    pub(crate) hooks_failed: bool,
+    /// Why it was over early, if it was.
+    pub(crate) early: Option<Early>,
+}
+
 /// Why a visit was over before all its trials were made.
 #[derive(Debug)]
 pub(crate) enum Early {
@@ -114,6 +128,8 @@ pub(crate) struct Campaign<'a> {
     tally: Tally,
     /// Seconds that trials of each point have taken in this visit.
     spent: Vec<f64>,
+    /// Whether a hook after a trial has failed.
+    hooks_failed: bool,
 }
 
 /// What was set up in this visit.
@@ -146,15 +162,38 @@ impl<'a> Campaign<'a> {
             setup,
             tally,
             spent,
+            hooks_failed: false,
         }
     }
 
     /// Makes all trials that are wanted.
-    pub(crate) fn run(mut self) -> (Tally, Result<(), Early>) {
+    pub(crate) fn run(mut self) -> Made {
         self.watcher.counted(self.tally);
         let went = self.go();
         let torn_down = self.tear_down();
-        (self.tally, went.and(torn_down.map_err(Early::Error)))
+        let early = went.and(torn_down.map_err(Early::Error)).err();
+        let mut tally = count(self.batch, self.points, self.directory);
+        (tally.made, tally.failed) = (self.tally.made, self.tally.failed);
+        let mut unsettled = Vec::new();
+        let mut left = 0;
+        for (at, point) in self.points.iter().enumerate() {
+            let job = &self.batch.jobs[point.job];
+            let more = (0..job.repeats).filter(|&repeat| self.is_missing(at, repeat)).count();
+            left += more as u64;
+            let done = self.directory.done(&point.key);
+            let times = done.figures().map(|figures| figures.time);
+            if more == 0 && job.target_ci.is_some() && !settled(job, times) {
+                unsettled.push(point.id.clone());
+            }
+        }
+        Made { tally, left, unsettled, hooks_failed: self.hooks_failed, early }
+    }
+
+    /// Says whether a trial is yet to be made for its point to be complete.
+    fn is_missing(&self, at: usize, repeat: u32) -> bool {
+        let point = &self.points[at];
+        let made = self.directory.done(&point.key).trial(point.round, repeat).is_some();
+        !made && self.wanted(at, repeat)
     }
 
     fn go(&mut self) -> Result<(), Early> {
@@ -283,8 +322,16 @@ impl<'a> Campaign<'a> {
         self.tally.failed += u64::from(outcome.is_err());
         self.watcher.ended(point, repeat, &record, outcome.as_ref().err());
         self.watcher.counted(self.tally);
-        self.hooks_of_trial("after-each", at, repeat)?;
-        Ok(outcome)
+        match self.hooks_of_trial("after-each", at, repeat) {
+            // The trial was made all the same, but what comes next may not find what it should.
+            Err(error @ Error::Failed(_)) => {
+                self.watcher.warn(&error.to_string());
+                self.hooks_failed = true;
+                Ok(outcome.and(Err(error)))
+            }
+            Err(error) => Err(error),
+            Ok(()) => Ok(outcome),
+        }
     }
 
     /// Runs the hooks around one trial: those of the batch outside, those of its job inside.

@@ -4,9 +4,10 @@ use serde_json::Map;
 
 use super::campaign::Planned;
 use super::file::{Batch, Only};
+use super::gates;
 use super::key::Inputs;
 use super::results::PlanLine;
-use crate::data::OutputSpec;
+use crate::data::{OutputSpec, shown_path};
 use crate::error::{Error, Explained};
 use crate::host::program;
 use crate::placement::{Survey, ThisMachine};
@@ -27,6 +28,7 @@ pub(crate) fn resolve(
     only: Option<&Only>,
     machine: &Survey<ThisMachine>,
 ) -> Result<Points, Error> {
+    gates::check(batch)?;
     let program = program::digest().map_err(|error| {
         Error::refused(format!("cannot read this program, /proc/self/exe: {error}"))
     })?;
@@ -39,9 +41,9 @@ pub(crate) fn resolve(
         for point in job.points() {
             let id = job.label(point);
             let options = job.options(point)?;
-            let plan = Run::from_options(options.clone())
-                .plan_on(machine)
-                .map_err(|error| error.about(&format!("point `{id}`")))?;
+            let plan = Run::from_options(options.clone()).plan_on(machine).map_err(|error| {
+                error.about(&format!("{}: point `{id}`", shown_path(&batch.path)))
+            })?;
             if plan.options.output == Some(OutputSpec::Stdout) {
                 let what = format!("point `{id}` writes its results to stdout");
                 let hint = "a batch has no stdout for them: an output file, or none";
@@ -52,6 +54,17 @@ pub(crate) fn resolve(
             if let Some(asked) = plan.options.schedule {
                 // `auto` is what the point is, whatever it settles on.
                 resolved.insert("schedule".to_owned(), asked.to_string().into());
+            }
+            // What runs around a trial may change what it finds.
+            for (name, [outer, inner]) in [
+                ("before-each", [&batch.hooks.before_each, &job.hooks.before_each]),
+                ("after-each", [&batch.hooks.after_each, &job.hooks.after_each]),
+            ] {
+                let commands: Vec<&str> =
+                    [outer, inner].into_iter().flatten().map(String::as_str).collect();
+                if !commands.is_empty() {
+                    resolved.insert(name.to_owned(), commands.join("; ").into());
+                }
             }
             let line = PlanLine::new(&job.name, &id, resolved, program, input)?;
             if only.is_none_or(|only| only.selects(job, point)) {

@@ -11,6 +11,9 @@ use crate::error::{Error, Explained};
 use crate::host::procs;
 use crate::host::signals::{Signals, die_by, stop_here};
 
+/// Two signals within this time are one.
+const ECHO: Duration = Duration::from_millis(50);
+
 /// Why a run is ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -25,7 +28,8 @@ pub(crate) enum Cause {
 pub(crate) struct Orders {
     /// When to give up, and the limit that was given.
     pub(crate) deadline: Option<(Instant, Duration)>,
-    cause: Mutex<Option<Cause>>,
+    /// And since when.
+    cause: Mutex<Option<(Cause, Instant)>>,
     bell: PipeReader,
     ring: PipeWriter,
     /// Of a command-line program, whose one thread watches ranks and signals alike.
@@ -67,7 +71,11 @@ impl Orders {
                 self.suspend.store(true, Ordering::Relaxed); // Read by this thread.
                 continue;
             }
-            let again = self.cause.lock().is_ok_and(|given| given.is_some());
+            // `timeout` and terminals send one to us and one to our group: that is not a second time.
+            let again = self
+                .cause
+                .lock()
+                .is_ok_and(|given| given.is_some_and(|(_, since)| since.elapsed() > ECHO));
             if again {
                 die_by(signal); // The ranks die with this process.
             }
@@ -99,7 +107,7 @@ impl Orders {
         if let Ok(mut given) = self.cause.lock()
             && given.is_none()
         {
-            *given = Some(cause);
+            *given = Some((cause, Instant::now()));
             // One byte into an empty pipe: neither blocks nor fails while the reader lives.
             let _ = (&self.ring).write_all(&[1]);
         }
@@ -109,7 +117,7 @@ impl Orders {
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.hear()?;
         self.suspend(|_| {}); // Where there are ranks, `supervisor` has done it before.
-        if let Some(cause) = self.cause.lock().ok().and_then(|given| *given) {
+        if let Some((cause, _)) = self.cause.lock().ok().and_then(|given| *given) {
             return Err(interrupted(cause));
         }
         match self.deadline {

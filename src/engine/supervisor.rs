@@ -73,6 +73,9 @@ impl Supervisor<'_, '_> {
             self.orders.hear()?;
             if self.orders.suspend(|signal| self.ranks.living().for_each(|(_, c)| c.signal(signal)))
             {
+                let what =
+                    "the run was paused (Ctrl-Z): its times are not what they would have been";
+                self.history.warnings.push(what.to_owned());
                 continue; // It may be much later now.
             }
             if failure.is_none() {

@@ -237,8 +237,7 @@ fn an_edited_file_adds_points_and_orphans_others() {
     let outcome = batch(&sandbox, &edited, "--why");
     let told = outcome.told();
     outcome.ok();
-    assert!(told.contains("2 new") || told.contains("2 added"), "{told}");
-    assert!(told.contains("2 orphan") || told.contains("2 are no longer"), "{told}");
+    assert!(told.contains("2 new points, 2 as before, 2 orphans"), "{told}");
     let samples = samples(&sandbox, "r");
     each_once(&samples, 6, 3);
     let summary = String::from_utf8(sandbox.read("r/summary.csv")).unwrap();
@@ -386,6 +385,79 @@ fn a_result_that_was_not_expected_is_wrong() {
 }
 
 #[test]
+fn an_expectation_holds_for_samples_that_were_there_before_it_and_for_each_job() {
+    let sandbox = Sandbox::new();
+    batch(&sandbox, SMALL, "").ok();
+    let before = sandbox.read("r/samples.jsonl");
+    let expecting = SMALL.replace("matrix.schedule", "expect = { last = [1] }\nmatrix.schedule");
+    let outcome = batch(&sandbox, &expecting, "");
+    assert_eq!(outcome.code, Some(1), "{}", outcome.told());
+    assert!(
+        outcome.told().contains("998001, expected 1") || outcome.told().contains("expected [1]"),
+        "{}",
+        outcome.told()
+    );
+    assert_eq!(sandbox.read("r/samples.jsonl"), before, "the samples are what they were");
+    let twice = SMALL.to_owned()
+        + "[[job]]\nname = \"b\"\nprocs = 1\nschedule = \"static\"\nexpect = { len = 3 }\n";
+    let outcome = batch(&sandbox, &twice, "");
+    assert_eq!(outcome.code, Some(1), "{}", outcome.told());
+    assert!(outcome.told().contains("b: 3 samples"), "{}", outcome.told());
+}
+
+#[test]
+fn trials_with_other_hooks_around_them_are_other_trials() {
+    let sandbox = Sandbox::new();
+    batch(&sandbox, SMALL, "").ok();
+    let hooked = SMALL.replace("[defaults]", "[hooks]\nbefore-each = \"true\"\n[defaults]");
+    batch(&sandbox, &hooked, "").ok();
+    each_once(&samples(&sandbox, "r"), 8, 3);
+}
+
+#[test]
+fn the_command_that_continues_is_the_one_that_was_given() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.toml", LONG.replace("repeats = 10", "repeats = 1000"));
+    let job = sandbox.spmd("batch b.toml --only procs=2 --set repeats=500 --out").arg("my results");
+    let mut running = job.start();
+    running.until("a sample", |_| {
+        fs::metadata(sandbox.path("my results/samples.jsonl")).ok().filter(|file| file.len() > 0)
+    });
+    running.signal(libc::SIGTERM);
+    running.signal(libc::SIGTERM); // As a program sends it that means us and our group.
+    let outcome = running.wait();
+    assert_eq!(outcome.signal, Some(libc::SIGTERM), "{}", outcome.told());
+    let again = "batch b.toml --only procs=2 --set repeats=500 --out 'my results'";
+    assert!(outcome.told().contains(again), "{}", outcome.told());
+    let report = String::from_utf8(sandbox.read("my results/report.md")).unwrap();
+    assert!(report.contains("Ended by a signal") && report.contains("yet to be made"), "{report}");
+}
+
+#[test]
+fn a_hook_that_fails_after_a_trial_is_a_failure_as_on_fail_has_it() {
+    let sandbox = Sandbox::new();
+    let text = SMALL.replace("[defaults]", "[hooks]\nafter-each = \"exit 3\"\n[defaults]");
+    let outcome = batch(&sandbox, &text, "");
+    assert_eq!(outcome.code, Some(1), "{}", outcome.told());
+    each_once(&samples(&sandbox, "r"), 4, 3);
+    assert!(outcome.told().contains("after-each"), "{}", outcome.told());
+    let sandbox = Sandbox::new();
+    let stop = text.replace("repeats = 3", "repeats = 3\non-fail = \"stop\"");
+    assert_eq!(batch(&sandbox, &stop, "").code, Some(1));
+    assert_eq!(samples(&sandbox, "r").len(), 1);
+}
+
+#[test]
+fn a_dry_run_refuses_what_the_run_would() {
+    let sandbox = Sandbox::new();
+    let text = SMALL.replace("kernel = \"square\"", "kernel = \"square\"\nparam.nothing = 3");
+    batch(&sandbox, &text, "--dry-run").failed(2, "nothing");
+    let idle = SMALL.to_owned()
+        + "reference.time = { value = 1, tolerance = \"10%\", when = { procs = 99 } }\n";
+    batch(&sandbox, &idle, "").failed(2, "no point");
+}
+
+#[test]
 fn a_reference_that_is_not_met_is_exit_4() {
     let sandbox = Sandbox::new();
     let with = |value: &str| {
@@ -395,6 +467,11 @@ fn a_reference_that_is_not_met_is_exit_4() {
     let outcome = batch(&sandbox, &with("1e30"), "");
     assert_eq!(outcome.code, Some(4), "{}", outcome.told());
     assert!(outcome.told().contains("throughput"), "{}", outcome.told());
+    let report = String::from_utf8(sandbox.read("r/report.md")).unwrap();
+    assert!(
+        report.contains("References that were not reached") && report.contains("slow"),
+        "{report}"
+    );
     batch(&sandbox, &with("1.0"), "").ok();
     each_once(&samples(&sandbox, "r"), 4, 3);
 }

@@ -546,6 +546,6 @@ fn an_axis_may_have_a_million_values() {
 #[test]
 fn a_wrong_value_in_a_list_is_explained_by_its_own_parser() {
     let text = "version = 1\n[[job]]\nname = \"a\"\ninject = [\"kill:rang=2\"]\n";
-    let error = refusal(text);
+    let error = wrong(text);
     assert!(error.contains("rang=2") && error.contains("rank chunk point"), "{error}");
 }

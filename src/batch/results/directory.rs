@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::journal::{self, Event, Reruns};
 use super::lines::{self, Extent, Lines};
 use super::lock::Lock;
@@ -13,7 +15,7 @@ use super::reports::Study;
 use super::samples::{self, Done, Sample, Samples};
 use super::syncer::Syncer;
 use super::visits::{MixMachines, Visits};
-use crate::batch::key::Key;
+use crate::batch::key::{Key, Short};
 use crate::data::shown_path;
 use crate::error::Error;
 
@@ -152,6 +154,25 @@ impl Directory {
             .map_err(|error| Error::refused(format!("an event cannot be written: {error}")))?;
         self.journal_lines.append(&self.line)?;
         self.syncer.written(JOURNAL)
+    }
+
+    /// Gives each sample that counts and succeeded, with its point, to `look`: read from the file once more.
+    pub(crate) fn each(&self, mut look: impl FnMut(Short, &Value)) -> Result<(), Error> {
+        let (file, shown) = place::growing(&self.path, samples::NAME)?;
+        let remedy = "remove the line, and its trial runs again";
+        lines::read(&file, &shown, remedy, |text| {
+            let record: Value = serde_json::from_slice(text)?;
+            if let Some(key) = self.samples.counts(&record) {
+                look(key, &record);
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Says whether a `--rerun` was ended before its end.
+    pub(crate) fn has_unfinished_rerun(&self) -> bool {
+        self.reruns.unfinished().is_some()
     }
 
     /// Opens the log of a point, or of what is around all of them, to add to it.

@@ -15,7 +15,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -188,6 +188,10 @@ pub(crate) struct Figures {
     pub(crate) imbalance: Option<f64>,
     /// Seconds that its ranks computed, all together.
     pub(crate) busy: f64,
+    /// Deaths that were recovered in it: its time is not what it would have been.
+    pub(crate) recovered: u32,
+    /// Whether it was warned of something.
+    pub(crate) warned: bool,
 }
 
 impl Trial {
@@ -244,9 +248,9 @@ impl Done {
         last.saturating_add(1)
     }
 
-    /// Says whether a trial that counts did not succeed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.trials.iter().any(|trial| trial.figures().is_none())
+    /// Returns how many trials that count did not succeed.
+    pub(crate) fn failures(&self) -> u64 {
+        self.trials.iter().filter(|trial| trial.figures().is_none()).count() as u64
     }
 
     /// Returns the figures of what succeeded, by repeat.
@@ -366,6 +370,16 @@ impl Samples {
         self.points.get(&key.short()).unwrap_or(&NOTHING)
     }
 
+    /// Returns the point of a line, if it is a sample that succeeded and counts.
+    pub(super) fn counts(&self, line: &Value) -> Option<Short> {
+        let name: Short = line["key"].as_str()?.parse().ok()?;
+        let number = |field: &str| line[field].as_u64().and_then(|n| u32::try_from(n).ok());
+        let (repeat, attempt) = (number("repeat")?, number("attempt").unwrap_or(1));
+        let done = self.points.get(&name)?;
+        let is_one = line["warmup"] != true && line["status"] == Status::Ok.name();
+        (is_one && done.has(number("round").unwrap_or(0), repeat, attempt)).then_some(name)
+    }
+
     /// Returns how many samples there are, of all attempts.
     pub(crate) fn count(&self) -> u64 {
         self.count
@@ -404,6 +418,10 @@ struct Line<'a> {
     imbalance: Option<f64>,
     #[serde(default)]
     workers: Busy,
+    #[serde(default)]
+    recovered: u32,
+    #[serde(default)]
+    warnings: Vec<IgnoredAny>,
     #[serde(borrow)]
     error: Option<Failure<'a>>,
 }
@@ -458,6 +476,8 @@ impl<'a> Line<'a> {
                 flops_per_s: self.throughput.as_ref().and_then(|rates| rates.flops_per_s),
                 imbalance: self.imbalance,
                 busy: self.workers.0,
+                recovered: self.recovered,
+                warned: !self.warnings.is_empty(),
             }),
             (status, _) => Outcome::Failed {
                 status,

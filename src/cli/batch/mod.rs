@@ -3,6 +3,7 @@
 mod dry;
 mod screen;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,16 +14,17 @@ use self::screen::{BatchScreen, Events};
 use super::screen::bar_wanted;
 use super::{TalkOptions, fail, layered, origin};
 use crate::batch::{
-    Again, Asked, Batch, Campaign, Directory, Early, Edited, End, Event, Machine, Means,
-    MixMachines, Only, Planned, Ranks, Set, Tally, Visit, missed, resolve, schema,
+    Again, Asked, Batch, Campaign, Directory, Early, Edited, End, Event, Machine, Made, Means,
+    MixMachines, Only, Planned, Ranks, Remarks, Set, Visit, missed, resolve, schema, unexpected,
 };
+use crate::data::grouped;
 use crate::engine::{Crew, Orders, signal_name};
 use crate::error::{Error, Exit, Explained};
 use crate::host::signals::Signals;
 use crate::options::RunOptions;
 use crate::panics::caught;
 use crate::placement::Survey;
-use crate::report::{self, Reporter, Talk};
+use crate::report::{self, Reporter};
 
 /// More points than that are run only if somebody means it.
 const MANY: usize = 10_000;
@@ -30,7 +32,7 @@ const MANY: usize = 10_000;
 #[derive(Debug, clap::Args)]
 pub(super) struct BatchCommand {
     /// The batch file
-    #[arg(value_name = "FILE", required_unless_present = "schema")]
+    #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Directory of the results; the same command again continues there
     #[arg(long, value_name = "DIR")]
@@ -85,14 +87,19 @@ pub(super) struct BatchCommand {
 
 /// What a visit has come to.
 struct Visited {
-    tally: Tally,
+    made: Made,
+    how: End,
     points: usize,
     out: PathBuf,
-    /// Points whose trials did not all succeed, in this visit or before it.
-    failed: usize,
-    /// References that were not reached, a line each.
-    missed: Vec<String>,
-    early: Option<Early>,
+    /// The command that continues.
+    again: String,
+    /// Trials that failed, of those that count, in this visit or before it.
+    failed: u64,
+    /// References that were not reached.
+    missed: Vec<(String, String)>,
+    /// Samples of earlier visits that are not what is expected now.
+    unexpected: Vec<(String, String)>,
+    reported: bool,
 }
 
 pub(super) fn batch(command: BatchCommand, matches: &ArgMatches) -> Exit {
@@ -111,7 +118,15 @@ fn perform(
     matches: &ArgMatches,
     reporter: Reporter,
 ) -> Result<Exit, Error> {
-    let Some(file) = &command.file else { return Err(Error::rejected("no batch file")) };
+    let Some(file) = &command.file else {
+        let what = Explained::new("no batch file");
+        return Err(Error::rejected(
+            what.hint("spmd batch FILE.toml --out DIR; configs/ has some"),
+        ));
+    };
+    for path in [&command.export_junit, &command.export_hyperfine].into_iter().flatten() {
+        check_folder(path)?;
+    }
     let above = layered(command.options.clone(), matches);
     let asked = Asked {
         profile: command.profile.as_deref(),
@@ -122,6 +137,10 @@ fn perform(
     let batch = Batch::read(file, &asked)?;
     if command.talk.dry_run {
         let text = dry::points(&batch, command.only.as_ref(), command.explain, command.talk.json)?;
+        let all: usize = batch.jobs.iter().map(|job| job.len()).sum();
+        if all <= MANY {
+            resolve(&batch, command.only.as_ref(), &Survey::default())?; // What would be refused, is.
+        }
         return report::document(&text).map(|()| Exit::Complete);
     }
     let out = command.out.as_deref().ok_or_else(|| {
@@ -132,7 +151,7 @@ fn perform(
     })?;
     let all: usize = batch.jobs.iter().map(|job| job.len()).sum();
     if all > MANY && !command.yes {
-        let what = format!("the batch has {} points", crate::data::grouped(all as u64));
+        let what = format!("the batch has {} points", grouped(all as u64));
         let hint = "--yes runs them; --dry-run shows them, --only chooses some";
         return Err(Error::rejected(Explained::new(what).hint(hint)));
     }
@@ -177,6 +196,11 @@ fn visit(
     for point in &mut planned {
         point.round = rerun.unwrap_or_else(|| directory.done(&point.key).round());
     }
+    if rerun.is_none() && directory.has_unfinished_rerun() {
+        reporter.warning(
+            "a --rerun was ended before its end: old samples stand beside new ones until --rerun is given again",
+        );
+    }
     let begin = Event::Begin {
         batch: &batch.name,
         pid: std::process::id(),
@@ -202,28 +226,30 @@ fn visit(
         caught(|| campaign.run())
     };
     screen.clear();
-    let (tally, went) =
-        made.unwrap_or_else(|said| (Tally::default(), Err(Early::Error(crash(&said)))));
-    let how = match &went {
-        Ok(()) => End::Complete,
-        Err(Early::Failures) => End::Stopped,
-        Err(Early::Error(Error::Interrupted { .. })) => End::Interrupted,
-        Err(Early::Error(_)) => End::Failed,
+    let made = made
+        .unwrap_or_else(|said| Made { early: Some(Early::Error(crash(&said))), ..Made::default() });
+    let how = match &made.early {
+        None => End::Complete,
+        Some(Early::Failures) => End::Stopped,
+        Some(Early::Error(Error::Interrupted { .. })) => End::Interrupted,
+        Some(Early::Error(_)) => End::Failed,
     };
+    let tally = made.tally;
     screen.happens("batch_end", json!({"how": how, "made": tally.made, "failed": tally.failed}));
     if let Some(error) = screen.events_fault() {
         reporter.warning(&error.to_string());
     }
-    finish(command, batch, directory, &planned, Ending { how, tally, count, early: went.err() })
+    let ending = Ending { how, made, count, again: machine.command.clone() };
+    finish(command, batch, directory, &planned, ending)
 }
 
 /// How the trials of a visit came to their end.
 struct Ending {
     how: End,
-    tally: Tally,
+    made: Made,
     /// Points of the whole batch.
     count: usize,
-    early: Option<Early>,
+    again: String,
 }
 
 /// Writes the reports, whatever ended the visit: what there is can be read.
@@ -234,14 +260,17 @@ fn finish(
     planned: &[Planned],
     ending: Ending,
 ) -> Result<Visited, Error> {
-    let Ending { how, tally, count, mut early } = ending;
+    let Ending { how, mut made, count, again } = ending;
     let out = directory.path().to_path_buf();
-    let gates = missed(batch, planned, &directory)?;
-    let failed = planned.iter().filter(|point| directory.done(&point.key).has_failed()).count();
-    let written = directory
-        .note(&Event::End { how })
-        .and_then(|()| directory.study())
-        .and_then(|study| {
+    let missed = missed(batch, planned, &directory)?;
+    let unexpected = unexpected(batch, planned, &directory)?;
+    // A point of two jobs is one.
+    let keys: HashSet<_> = planned.iter().map(|point| point.key).collect();
+    let failed = keys.iter().map(|key| directory.done(key).failures()).sum();
+    let remarks = remarks(how, &made, &missed, &unexpected);
+    let written = directory.note(&Event::End { how }).and_then(|()| directory.study()).and_then(
+        |mut study| {
+            study.remark(&remarks);
             study.write(&out)?;
             if let Some(path) = &command.export_junit {
                 study.export_junit(path)?;
@@ -250,13 +279,65 @@ fn finish(
                 study.export_hyperfine(path)?;
             }
             Ok(())
-        })
-        .and_then(|()| directory.close());
-    if let Err(error) = written {
+        },
+    );
+    let reported = written.is_ok();
+    if let Err(error) = written.and_then(|()| directory.close()) {
         // What ended the batch is the more useful thing to know, and a full disk is both.
-        early.get_or_insert(Early::Error(error));
+        made.early.get_or_insert(Early::Error(error));
     }
-    Ok(Visited { tally, points: count, out, failed, missed: gates, early })
+    Ok(Visited { made, how, points: count, out, again, failed, missed, unexpected, reported })
+}
+
+/// What the reports say beside the samples.
+fn remarks(
+    how: End,
+    made: &Made,
+    missed: &[(String, String)],
+    unexpected: &[(String, String)],
+) -> Remarks {
+    let mut remarks = Remarks::default();
+    match how {
+        End::Complete => {}
+        End::Stopped => remarks.notes.push("Ended by `on-fail`.".to_owned()),
+        End::Interrupted => remarks.notes.push("Ended by a signal.".to_owned()),
+        End::Failed => remarks.notes.push("Ended by an error.".to_owned()),
+    }
+    if made.left > 0 {
+        remarks.notes.push(format!("{} yet to be made.", counted(made.left, "trial")));
+    }
+    if !made.unsettled.is_empty() {
+        remarks.notes.push(format!(
+            "{} not as sure as `target-ci` asks, after all trials that `repeats` and `max-time` allow.",
+            counted(made.unsettled.len() as u64, "point")
+        ));
+    }
+    for id in &made.unsettled {
+        remarks.flags.entry(id.clone()).or_default().push("unsettled");
+    }
+    for (id, why) in missed {
+        remarks.flags.entry(id.clone()).or_default().push("slow");
+        remarks.missed.entry(id.clone()).or_default().push(why.clone());
+    }
+    for (id, why) in unexpected {
+        remarks.flags.entry(id.clone()).or_default().push("unexpected");
+        remarks.missed.entry(id.clone()).or_default().push(why.clone());
+    }
+    remarks
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// Refuses an export that could not be written when all is done.
+fn check_folder(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_none_or(Path::is_dir) && !path.is_dir() {
+        return Ok(());
+    }
+    let what = Explained::new(format!("cannot write an export to `{}`", path.display()));
+    Err(Error::rejected(what.hint("it names a file in a directory that exists")))
 }
 
 fn crash(said: &str) -> Error {
@@ -275,15 +356,23 @@ fn tell_edited(
         return Ok(());
     }
     directory.note(&Event::Edited { added, orphaned, dropped, kept })?;
+    let rebuilt = |differences: &Vec<String>| matches!(differences.as_slice(), [one] if one.starts_with("program"));
+    let only_built =
+        !changed.is_empty() && changed.iter().all(|(_, differences)| rebuilt(differences));
     reporter.note(&format!(
-        "the file has changed: {added} new points, {kept} as before, {orphaned} orphans (their samples stay), \
-         {dropped} dropped"
+        "{}: {added} new points, {kept} as before, {orphaned} orphans (their samples stay), {dropped} gone \
+         that had none",
+        if only_built {
+            "this spmd is another build than the samples are of"
+        } else {
+            "the points are not those of the last visit"
+        }
     ));
     if why {
         for (id, differences) in changed {
             reporter.note(&format!("{id}: {}", differences.join("; ")));
         }
-    } else if !changed.is_empty() {
+    } else if !changed.is_empty() && !only_built {
         reporter.note(&format!("{} of them changed; --why says what", changed.len()));
     }
     Ok(())
@@ -296,47 +385,36 @@ fn conclude(
     visited: Visited,
     reporter: Reporter,
 ) -> Result<Exit, Error> {
-    let Visited { tally, points, out, failed, missed, early } = visited;
-    let again = || {
-        format!(
-            "the same command continues: spmd batch {} --out {}",
-            batch.path.display(),
-            out.display()
-        )
-    };
-    for line in &missed {
-        reporter.warning(&format!("not reached: {line}"));
-    }
+    let Visited { made, how, points, out, again, failed, missed, unexpected, reported } = visited;
+    let Made { tally, left, hooks_failed, early, .. } = made;
     let exit = match &early {
         Some(Early::Error(error)) => error.exit(),
         Some(Early::Failures) => Exit::Failed,
-        None if failed > 0 => Exit::Failed,
+        None if failed > 0 || hooks_failed || !unexpected.is_empty() => Exit::Failed,
         None if !missed.is_empty() => Exit::GateMissed,
         None => Exit::Complete,
     };
-    let left = tally.total.saturating_sub(tally.done);
-    reporter.note(&format!(
-        "{}, {} trials made, {} done, {left} left{}; {}",
-        if points == 1 { "1 point".to_owned() } else { format!("{points} points") },
-        tally.made,
-        tally.done,
-        if failed > 0 { format!(", {failed} points with failures") } else { String::new() },
-        out.join("report.md").display(),
-    ));
-    if tally.made == 0 && early.is_none() {
+    let mut text = format!(
+        "{}: {} made now, {} done",
+        counted(points as u64, "point"),
+        counted(tally.made, "trial"),
+        grouped(tally.done)
+    );
+    let settled = tally.total.saturating_sub(tally.done + left);
+    for (count, what) in [(left, "to be made"), (settled, "not needed"), (failed, "failed")] {
+        if count > 0 {
+            text.push_str(&format!(", {} {what}", grouped(count)));
+        }
+    }
+    if reported {
+        text.push_str(&format!("; {}", out.join("report.md").display()));
+    }
+    reporter.note(&text);
+    if tally.made == 0 && early.is_none() && failed == 0 {
         reporter.note("nothing to do: every trial has its sample (--rerun makes them again)");
     }
-    if let Some(Early::Failures) = &early {
-        reporter.warning("stopped as on-fail says");
-    }
-    match early {
-        Some(Early::Error(Error::Interrupted { signal, .. })) => {
-            let what =
-                format!("stopped by {}; every finished trial has its sample", signal_name(signal));
-            return Err(Error::Interrupted { what: Explained::new(what).hint(again()), signal });
-        }
-        Some(Early::Error(error)) => return Err(error.also(&again())),
-        Some(Early::Failures) | None => {}
+    for (id, why) in &unexpected {
+        reporter.warning(&format!("{id}: {why}"));
     }
     if command.talk.json {
         let summary = json!({
@@ -344,21 +422,59 @@ fn conclude(
             "batch": batch.name,
             "status": exit.status(),
             "exit": exit.code(),
+            "how": how,
             "out": out.display().to_string(),
             "points": points,
-            "trials": {
-                "made": tally.made,
-                "done": tally.done,
-                "failed": tally.failed,
-                "left": left,
-            },
-            "failed_points": failed,
-            "not_reached": missed,
+            "trials": {"made": tally.made, "done": tally.done, "failed": failed, "left": left},
+            "not_reached": missed.iter().map(|(id, why)| format!("{id}: {why}")).collect::<Vec<_>>(),
         });
-        report::document(&summary.to_string())?;
+        if early.is_none() || matches!(early, Some(Early::Failures)) {
+            report::document(&summary.to_string())?;
+        }
     }
-    if command.talk.talk() >= Talk::Verbose {
-        reporter.note(&again());
+    let error = match early {
+        Some(Early::Error(Error::Interrupted { signal, .. })) => {
+            let what =
+                format!("stopped by {}; every finished trial has its sample", signal_name(signal));
+            return Err(Error::Interrupted {
+                what: Explained::new(what).hint(format!("to continue: {again}")),
+                signal,
+            });
+        }
+        // A machine that refuses may not do so the next time.
+        Some(Early::Error(error @ Error::Refused(_))) => {
+            return Err(error.also(&format!("to continue: {again}")));
+        }
+        Some(Early::Error(error)) => return Err(error),
+        Some(Early::Failures) => Some(
+            Explained::new(format!(
+                "stopped as `on-fail` says: {} failed",
+                counted(failed, "trial")
+            ))
+            .hint("--retry-failed makes failed trials again"),
+        ),
+        None if failed > 0 => Some(
+            Explained::new(format!("{} failed", counted(failed, "trial")))
+                .hint("the report says why; --retry-failed makes them again"),
+        ),
+        None if !unexpected.is_empty() => Some(
+            Explained::new(format!(
+                "{} samples with unexpected values",
+                counted(unexpected.len() as u64, "point")
+            ))
+            .hint("--rerun makes them again, if it was not the expectation that is wrong"),
+        ),
+        None if hooks_failed => {
+            Some(Explained::new("a hook failed after its trial").hint("logs/ has what it wrote"))
+        }
+        None if !missed.is_empty() => Some(
+            Explained::new(format!("{} not reached", counted(missed.len() as u64, "reference")))
+                .details(missed.iter().map(|(id, why)| format!("{id}: {why}"))),
+        ),
+        None => None,
+    };
+    if let Some(what) = error {
+        reporter.error(&Error::Failed(what));
     }
     Ok(exit)
 }

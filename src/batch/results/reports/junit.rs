@@ -21,7 +21,8 @@ pub(super) fn text(study: &Study) -> String {
 }
 
 fn head(text: &mut String, name: &str, points: &[&Point]) {
-    let failed = points.iter().filter(|point| !point.failures.is_empty()).count();
+    let bad = |point: &&&Point| !point.failures.is_empty() || !point.missed.is_empty();
+    let failed = points.iter().filter(bad).count();
     let skipped = points.iter().filter(|point| point.exits.is_empty()).count();
     let seconds = points.iter().fold(0.0, |sum, point| sum + point.total);
     let _ = writeln!(
@@ -37,6 +38,13 @@ fn case(text: &mut String, point: &Point) {
     let _ = write!(text, "    <testcase classname=\"{job}\" name=\"{id}\" time=\"{seconds:.6}\"");
     match point.failures.first() {
         None if point.exits.is_empty() => text.push_str(">\n      <skipped/>\n    </testcase>\n"),
+        None if !point.missed.is_empty() => {
+            let why = escaped(&point.missed.join("; "));
+            let _ = write!(
+                text,
+                ">\n      <failure type=\"slow\" message=\"{why}\"/>\n    </testcase>\n"
+            );
+        }
         None => text.push_str("/>\n"),
         Some(first) => {
             let (kind, why) = (first.status.name(), escaped(&first.why));

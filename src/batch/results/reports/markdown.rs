@@ -10,14 +10,21 @@ use crate::figures::{scaled, time};
 pub(super) fn text(study: &Study) -> String {
     let mut text = format!("# {}\n", inline(&study.name));
     let _ = writeln!(text, "\n{}", counts(study));
+    if !study.notes.is_empty() {
+        text.push('\n');
+    }
+    for note in &study.notes {
+        let _ = writeln!(text, "- {}", inline(note));
+    }
     for (job, points) in study.jobs() {
         table(&mut text, study, job, &points);
     }
+    missed(&mut text, study);
     failures(&mut text, study);
     if study.orphans > 0 {
         let _ = writeln!(
             text,
-            "\n{} no longer in the batch file and left out; the samples are kept.",
+            "\n{} no longer what file, options and this build of spmd make, and left out; the samples are kept.",
             are(study.orphans, "point")
         );
     }
@@ -56,12 +63,14 @@ fn table(text: &mut String, study: &Study, job: &str, points: &[&Point]) {
         points.iter().any(|point| Some(value(point, *at)) != first)
     };
     let columns: Vec<usize> = (0..study.varying.len()).filter(varies).collect();
+    let _ = writeln!(text, "{}\n", same(study, points, &columns));
     let names: Vec<&str> =
         columns.iter().filter_map(|at| study.varying.get(*at).map(String::as_str)).collect();
     let head = if names.is_empty() { vec!["point"] } else { names };
-    let rest = ["median [95 %]", "min", "n", "items/s", "B/s", "imbalance", "failed"];
+    let rest = ["median [95 %]", "min", "n", "items/s", "B/s", "imbalance", "failed", "flags"];
     let _ = writeln!(text, "| {} | {} |", head.join(" | "), rest.join(" | "));
-    let _ = writeln!(text, "|{}{}", "---|".repeat(head.len()), "--:|".repeat(rest.len()));
+    let figures_are = "--:|".repeat(rest.len() - 1);
+    let _ = writeln!(text, "|{}{figures_are}---|", "---|".repeat(head.len()));
     for point in points {
         let mut cells: Vec<String> =
             columns.iter().map(|at| inline(&cell(value(point, *at).as_ref()))).collect();
@@ -73,7 +82,7 @@ fn table(text: &mut String, study: &Study, job: &str, points: &[&Point]) {
     }
 }
 
-fn figures(point: &Point) -> [String; 7] {
+fn figures(point: &Point) -> [String; 8] {
     let of = |shown: fn(&Summary) -> Option<String>| {
         point.figures.as_ref().and_then(shown).unwrap_or_default()
     };
@@ -90,7 +99,43 @@ fn figures(point: &Point) -> [String; 7] {
         of(|f| f.bytes_per_s.map(|rate| scaled(rate).trim_end().to_owned())),
         of(|f| f.imbalance.map(|share| format!("{:.1} %", share * 100.0))),
         point.failures.len().to_string(),
+        point.flags.join(" "),
     ]
+}
+
+/// What all points of a job have in common and a reader should know.
+fn same(study: &Study, points: &[&Point], varies: &[usize]) -> String {
+    let told = |name: &str| {
+        let names = ["kernel", "size", "input", "dtype", "procs", "schedule", "warmup", "in-place"];
+        names.contains(&name) || name.starts_with("param.")
+    };
+    let own = study.varying.iter().enumerate().filter(|(at, _)| !varies.contains(at));
+    let own = own.filter_map(|(at, name)| {
+        let value = points.first()?.options.get(at)?.as_ref()?;
+        Some((name.as_str(), value))
+    });
+    let all = own.chain(study.constant.iter().map(|(name, value)| (name.as_str(), value)));
+    let said: Vec<String> = all
+        .filter(|(name, _)| told(name))
+        .map(|(name, value)| format!("{name} {}", inline(&cell(Some(value)))))
+        .collect();
+    said.join(", ")
+}
+
+/// References that were not reached.
+fn missed(text: &mut String, study: &Study) {
+    let missed: Vec<(&Point, &String)> = study
+        .points
+        .iter()
+        .flat_map(|point| point.missed.iter().map(move |missed| (point, missed)))
+        .collect();
+    if missed.is_empty() {
+        return;
+    }
+    text.push_str("\n## References that were not reached\n\n");
+    for (point, missed) in missed {
+        let _ = writeln!(text, "- {}: {}", inline(&point.id), inline(missed));
+    }
 }
 
 /// Failures with their reasons; alike ones of a point together.

@@ -16,7 +16,7 @@ mod summary;
 
 use std::path::Path;
 
-pub(crate) use self::study::Study;
+pub(crate) use self::study::{Remarks, Study};
 use super::visits::put;
 use crate::error::Error;
 

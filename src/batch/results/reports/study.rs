@@ -26,8 +26,12 @@ pub(crate) struct Study {
     pub(crate) varying: Vec<String>,
     /// In the order of the file.
     pub(crate) points: Vec<Point>,
+    /// Options that are the same for all points.
+    pub(crate) constant: Vec<(String, Value)>,
     /// Points that are no longer in the file; they are left out.
     pub(crate) orphans: usize,
+    /// What else a reader should know, a line each.
+    pub(crate) notes: Vec<String>,
 }
 
 /// One point, and what it came to.
@@ -48,8 +52,11 @@ pub(crate) struct Point {
     /// Of the times; `None` if there are none.
     pub(crate) figures: Option<Summary>,
     /// What a reader should know: `failed`, `few` (less than six times, so no interval), `missing` (never
-    /// run), `retried` (not all of one attempt).
+    /// run), `retried` (not all of one attempt), `recovered` (ranks died in it), `warned` (its samples say of
+    /// what); and what whoever ran it adds by [`Remarks`].
     pub(crate) flags: Vec<&'static str>,
+    /// References that it did not reach.
+    pub(crate) missed: Vec<String>,
 }
 
 /// A trial that did not succeed.
@@ -60,6 +67,15 @@ pub(crate) struct Failure {
     pub(crate) status: Status,
     pub(crate) exit: i32,
     pub(crate) why: String,
+}
+
+/// What the samples do not say, and whoever ran the batch knows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remarks {
+    pub(crate) notes: Vec<String>,
+    /// By the name of the point.
+    pub(crate) flags: HashMap<String, Vec<&'static str>>,
+    pub(crate) missed: HashMap<String, Vec<String>>,
 }
 
 /// A point's figures, in seconds where nothing else is said.
@@ -128,6 +144,12 @@ impl Point {
         if figures.is_empty() && failures.is_empty() {
             flags.push("missing");
         }
+        if figures.iter().any(|figures| figures.recovered > 0) {
+            flags.push("recovered");
+        }
+        if figures.iter().any(|figures| figures.warned) {
+            flags.push("warned");
+        }
         let mut attempts = done.trials().iter().map(|trial| trial.attempt);
         if let Some(first) = attempts.next()
             && attempts.any(|attempt| attempt != first)
@@ -146,6 +168,7 @@ impl Point {
             failures,
             figures: Summary::of(&figures),
             flags,
+            missed: Vec::new(),
         }
     }
 }
@@ -201,13 +224,23 @@ impl Study {
                 variety.add(&line);
             }
         })?;
-        let varying = variety.names();
+        let (varying, constant) = variety.names();
         let (mut points, mut orphans) = (Vec::new(), 0);
         plan::read(dir, |line| match line.standing {
             Standing::Planned => points.push(Point::new(&line, &varying, samples.done(&line.key))),
             Standing::Orphan => orphans += 1,
         })?;
-        Ok(Self { name, machine, machines, varying, points, orphans })
+        let notes = Vec::new();
+        Ok(Self { name, machine, machines, varying, constant, points, orphans, notes })
+    }
+
+    /// Adds what the samples do not say.
+    pub(crate) fn remark(&mut self, remarks: &Remarks) {
+        self.notes.extend_from_slice(&remarks.notes);
+        for point in &mut self.points {
+            point.flags.extend(remarks.flags.get(&point.id).into_iter().flatten());
+            point.missed.extend(remarks.missed.get(&point.id).into_iter().flatten().cloned());
+        }
     }
 
     /// Returns the jobs and their points, in the order of the file.
@@ -266,12 +299,17 @@ fn cache(cache: &crate::host::caches::Cache) -> String {
     format!("L{}{kind} {}", cache.level, crate::host::limits::bytes(cache.bytes))
 }
 
+/// What a row names even where it is the same in all: so that rows of several studies can be put together.
+const ALWAYS: [&str; 5] = ["kernel", "procs", "size", "dtype", "schedule"];
+
 /// Finds the options that are not the same for all points.
 #[derive(Default)]
 struct Variety {
     seen: Vec<Seen>,
     places: HashMap<String, usize>,
     points: usize,
+    /// Points whose input is not just their indices.
+    inputs: usize,
 }
 
 struct Seen {
@@ -285,6 +323,9 @@ struct Seen {
 impl Variety {
     fn add(&mut self, line: &PlanLine) {
         self.points += 1;
+        let indices = line.options.get("size").map(|size| format!("range:0:{}", shown(size)));
+        let input = line.options.get("input").and_then(Value::as_str);
+        self.inputs += usize::from(input.is_some() && input != indices.as_deref());
         for (name, value) in flat(&line.options) {
             let at = self.places.get(&name).copied();
             match at.and_then(|at| self.seen.get_mut(at)) {
@@ -300,10 +341,21 @@ impl Variety {
         }
     }
 
-    fn names(self) -> Vec<String> {
-        let points = self.points;
-        let varies = |seen: &Seen| seen.varies || seen.points < points;
-        self.seen.into_iter().filter(varies).map(|seen| seen.name).collect()
+    /// Returns the names of what varies, and of what every table names; and what is the same for all.
+    fn names(self) -> (Vec<String>, Vec<(String, Value)>) {
+        let (mut varying, mut constant) = (Vec::new(), Vec::new());
+        for seen in self.seen {
+            if seen.name == "input" && self.inputs == 0 {
+                continue; // `size` says the same.
+            }
+            let varies = seen.varies || seen.points < self.points;
+            if varies || ALWAYS.contains(&seen.name.as_str()) {
+                varying.push(seen.name);
+            } else {
+                constant.push((seen.name, seen.first));
+            }
+        }
+        (varying, constant)
     }
 }
 

@@ -10,6 +10,9 @@ pub(super) fn text(study: &Study) -> String {
     for (name, fact) in study.environment() {
         let _ = writeln!(text, "# {name}: {}", line(&fact));
     }
+    text.push_str(
+        "# units: seconds of one pass; items and bytes a second; imbalance max/mean - 1\n",
+    );
     let fixed = [
         "n",
         "failed",

@@ -110,18 +110,19 @@ fn the_summary_has_a_row_for_each_point() {
             "# huge pages: not known",
             "# huge pages of shared memory: not known",
             "# memory: 2.0 GiB",
+            "# units: seconds of one pass; items and bytes a second; imbalance max/mean - 1",
         ]
     );
     let keys: Vec<&str> = study.points.iter().map(|point| point.key.as_str()).collect();
     let expected = format!(
-        "job,id,key,procs,schedule,n,failed,min,p25,median,p75,p95,max,mean,ci_lo,ci_hi,\
+        "job,id,key,kernel,procs,schedule,n,failed,min,p25,median,p75,p95,max,mean,ci_lo,ci_hi,\
          items_per_s,bytes_per_s,imbalance,flags\n\
-         strong,strong/procs=1,{},1,static,7,0,0.125,0.25,0.5,0.75,1.6999999999999993,2.0,\
+         strong,strong/procs=1,{},square,1,static,7,0,0.125,0.25,0.5,0.75,1.6999999999999993,2.0,\
          0.6607142857142857,0.125,2.0,2.0,16.0,0.02,\n\
-         strong,strong/procs=2,{},2,\"dynamic,8\",1,2,0.5,0.5,0.5,0.5,0.5,0.5,0.5,,,2.0,16.0,0.02,\
+         strong,strong/procs=2,{},square,2,\"dynamic,8\",1,2,0.5,0.5,0.5,0.5,0.5,0.5,0.5,,,2.0,16.0,0.02,\
          failed few retried\n\
-         strong,strong/procs=4,{},4,static,0,0,,,,,,,,,,,,,missing\n\
-         weak,weak/procs=1,{},1,auto,1,0,0.00025,0.00025,0.00025,0.00025,0.00025,0.00025,0.00025,,,\
+         strong,strong/procs=4,{},square,4,static,0,0,,,,,,,,,,,,,missing\n\
+         weak,weak/procs=1,{},square,1,auto,1,0,0.00025,0.00025,0.00025,0.00025,0.00025,0.00025,0.00025,,,\
          4000.0,32000.0,0.02,few\n",
         keys[0], keys[1], keys[2], keys[3]
     );
@@ -144,23 +145,27 @@ least.
 
 ## strong
 
-| procs | schedule | median [95 %] | min | n | items/s | B/s | imbalance | failed |
-|---|---|--:|--:|--:|--:|--:|--:|--:|
-| 1 | static | 500 ms [125 ms, 2.00 s] | 125 ms | 7 | 2.00 | 16.00 | 2.0 % | 0 |
-| 2 | dynamic,8 | 500 ms | 500 ms | 1 | 2.00 | 16.00 | 2.0 % | 2 |
-| 4 | static |  |  | 0 |  |  |  | 0 |
+kernel square, param.a 1
+
+| procs | schedule | median [95 %] | min | n | items/s | B/s | imbalance | failed | flags |
+|---|---|--:|--:|--:|--:|--:|--:|--:|---|
+| 1 | static | 500 ms [125 ms, 2.00 s] | 125 ms | 7 | 2.00 | 16.00 | 2.0 % | 0 |  |
+| 2 | dynamic,8 | 500 ms | 500 ms | 1 | 2.00 | 16.00 | 2.0 % | 2 | failed few retried |
+| 4 | static |  |  | 0 |  |  |  | 0 | missing |
 
 ## weak
 
-| point | median [95 %] | min | n | items/s | B/s | imbalance | failed |
-|---|--:|--:|--:|--:|--:|--:|--:|
-| weak/procs=1 | 250 us | 250 us | 1 | 4.00 k | 32.00 k | 2.0 % | 0 |
+kernel square, procs 1, schedule auto, param.a 1
+
+| point | median [95 %] | min | n | items/s | B/s | imbalance | failed | flags |
+|---|--:|--:|--:|--:|--:|--:|--:|---|
+| weak/procs=1 | 250 us | 250 us | 1 | 4.00 k | 32.00 k | 2.0 % | 0 | few |
 
 ## Failures
 
 - strong/procs=2 (2 repeats, 1 to 2): timeout: time limit of 5s \\| reached \\<&\"\\\\u{1b}>
 
-1 point is no longer in the batch file and left out; the samples are kept.
+1 point is no longer what file, options and this build of spmd make, and left out; the samples are kept.
 "
     );
     assert!(environment.contains("\n| command | spmd batch a,b.toml |\n"), "{environment}");
@@ -202,7 +207,10 @@ fn hyperfines_readers_find_what_they_look_for() {
     assert_eq!(first["command"], "strong/procs=1");
     assert_eq!(first["times"], json!([0.5, 0.25, 0.125, 1.0, 0.5, 0.25, 2.0]));
     assert_eq!(first["exit_codes"], json!([0, 0, 0, 0, 0, 0, 0]));
-    assert_eq!(first["parameters"], json!({"procs": "1", "schedule": "static"}));
+    assert_eq!(
+        first["parameters"],
+        json!({"kernel": "square", "procs": "1", "schedule": "static"})
+    );
     assert_eq!(
         (&first["median"], &first["min"], &first["max"]),
         (&json!(0.5), &json!(0.125), &json!(2.0))

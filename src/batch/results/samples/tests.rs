@@ -61,6 +61,8 @@ fn a_sample_is_read_as_it_was_written() {
         flops_per_s: None,
         imbalance: Some(0.25),
         busy: 2.0,
+        recovered: 0,
+        warned: false,
     };
     assert_eq!(done.trial(0, 0).unwrap().figures(), Some(&figures));
     let why = "rank 1 \"died\"".into();
