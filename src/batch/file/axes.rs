@@ -253,7 +253,10 @@ impl Axes {
             let what = format!("`{}` is no axis of {section}", entry.name);
             let names = || self.axes.iter().map(|axis| axis.name.as_str());
             let hint = nearest(&entry.name, names()).map_or_else(
-                || format!("its axes are {}", names().collect::<Vec<_>>().join(", ")),
+                || match names().collect::<Vec<_>>() {
+                    none if none.is_empty() => "the job has neither a matrix nor a zip".to_owned(),
+                    names => format!("its axes are {}", names.join(", ")),
+                },
                 |near| format!("did you mean `{near}`?"),
             );
             Fault::new(entry.key.clone(), what).hint(hint)

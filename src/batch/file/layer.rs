@@ -170,7 +170,10 @@ impl Rules {
             "target-ci" => {
                 let value = item.share()?;
                 if value <= 0.0 || value >= 1.0 {
-                    let what = format!("`target-ci` is {value}, which no interval can reach");
+                    let what = format!(
+                        "`target-ci` is {value}, {} % of the median: a share above 0 and below 1",
+                        value * 100.0
+                    );
                     return Err(Fault::new(place, what)
                         .hint("half the interval's width, as a share of the median: \"2%\""));
                 }
@@ -178,7 +181,8 @@ impl Rules {
             }
             "max-time" => {
                 // Spelled as `timeout` is.
-                let value = typed("timeout", item)?;
+                let value =
+                    typed("timeout", item).map_err(|fault| fault.instead("timeout", "max-time"))?;
                 let span = value.as_str().and_then(|text| text.parse().ok());
                 let value = span.ok_or_else(|| {
                     Fault::new(place.clone(), format!("`{}` is no length of time", shown(&value)))

@@ -43,6 +43,14 @@ impl Fault {
         self
     }
 
+    /// Speaks of a key where another one's type has spoken of its own.
+    #[must_use]
+    pub(crate) fn instead(mut self, other: &str, key: &str) -> Self {
+        self.what = self.what.replace(&format!("`{other}`"), &format!("`{key}`"));
+        self.hint = Some("a length of time: \"60s\", \"5m\", \"1h\"".to_owned());
+        self
+    }
+
     /// Adds what to do about it, if that is known.
     #[must_use]
     pub(crate) fn hint_if(self, hint: Option<String>) -> Self {

@@ -430,7 +430,7 @@ fn what_is_missing_or_misplaced_is_said() {
         ("on-fail = \"stop-after:0\"", "is nothing to do on a failure"),
         ("on-fail = \"stopp\"", "did you mean `stop`?"),
         ("repeats = 0", "`repeats` is a whole number from 1 on"),
-        ("target-ci = 2", "which no interval can reach"),
+        ("target-ci = 2", "200 % of the median"),
         ("max-time = \"long\"", "`long` is no length of time"),
         ("matrix.repeats = [1, 2]", "`repeats` cannot be an axis"),
         ("matrix.proc = [1, 2]", "did you mean `procs`?"),
