@@ -14,7 +14,7 @@
 //! A death of this process at any point leaves at most one trial without its line, and that trial is made
 //! again. What is wanted is a pure function of the lines: a visit goes on where the last one stopped.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
@@ -24,9 +24,9 @@ use super::file::{Batch, Limit, OnFail};
 use super::hooks::{self, Setting};
 use super::job::Job;
 use super::key::Key;
-use super::results::{Directory, Event, Outcome, Sample};
+use super::results::{Directory, Event, Outcome, Sample, Trial};
 use super::trial::{self, Ended, Ranks};
-use super::turns::Turns;
+use super::turns::{Turns, Wanted};
 use crate::engine::{Audience, Orders};
 use crate::error::Error;
 use crate::options::RunOptions;
@@ -61,7 +61,7 @@ pub(crate) enum Again {
 
 /// Told how a batch goes while it goes on.
 pub(crate) trait Watcher: Audience {
-    /// So many trials are done or will not be needed, so many of them failed, of so many.
+    /// So many trials are done, so many of them failed, of so many.
     fn counted(&mut self, tally: Tally);
     /// A trial begins.
     fn begins(&mut self, point: &Planned, repeat: u32);
@@ -78,7 +78,7 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     /// In this and earlier visits.
     pub(crate) done: u64,
-    /// That there may be; a point may be settled with fewer.
+    /// That there may be, less those that settled points turned out not to need.
     pub(crate) total: u64,
 }
 
@@ -112,6 +112,8 @@ pub(crate) struct Campaign<'a> {
     watcher: &'a mut dyn Watcher,
     setup: Setup,
     tally: Tally,
+    /// The points that several jobs have.
+    shared: HashSet<Key>,
     /// Seconds that trials of each point have taken in this visit.
     spent: Vec<f64>,
 }
@@ -132,7 +134,7 @@ impl<'a> Campaign<'a> {
     ) -> Self {
         let Means { directory, orders, ranks, machine, watcher } = means;
         let setup = Setup { batch: false, jobs: vec![false; batch.jobs.len()] };
-        let tally = count(batch, points, directory);
+        let (tally, shared) = count(batch, points, directory);
         let spent = vec![0.0; points.len()];
         Self {
             batch,
@@ -145,6 +147,7 @@ impl<'a> Campaign<'a> {
             watcher,
             setup,
             tally,
+            shared,
             spent,
         }
     }
@@ -164,11 +167,23 @@ impl<'a> Campaign<'a> {
         let mut skipped = vec![false; jobs.len()];
         let mut failed: u64 = 0;
         loop {
+            let mut needless = 0;
             let wanted = |at: usize, repeat: u32| {
-                self.points.get(at).is_some_and(|point| !skipped[point.job])
-                    && self.wanted(at, repeat)
+                if skipped[self.points[at].job] {
+                    return Wanted::NeverAgain; // And left.
+                }
+                let wanted = self.wanted(at, repeat);
+                if wanted == Wanted::NeverAgain {
+                    needless += self.needless(at, repeat);
+                }
+                wanted
             };
-            let Some((at, repeat)) = turns.next(wanted) else { return Ok(()) };
+            let next = turns.next(wanted);
+            if needless > 0 {
+                self.tally.total -= needless;
+                self.watcher.counted(self.tally);
+            }
+            let Some((at, repeat)) = next else { return Ok(()) };
             self.orders.limit(None);
             self.orders.check().map_err(Early::Error)?;
             if self.trial(at, repeat).map_err(Early::Error)?.is_ok() {
@@ -202,20 +217,36 @@ impl<'a> Campaign<'a> {
     }
 
     /// Says whether a trial is to be made, by what its point has come to.
-    fn wanted(&self, at: usize, repeat: u32) -> bool {
+    fn wanted(&self, at: usize, repeat: u32) -> Wanted {
         let point = &self.points[at];
         let job = &self.batch.jobs[point.job];
-        let done = self.directory.done(&point.key);
-        let open = match done.trial(point.round, repeat).map(|trial| &trial.outcome) {
-            None => true,
-            Some(Outcome::Ok(_)) => false,
-            Some(Outcome::Failed { .. }) => self.again == Again::Failed,
-        };
-        if !open || repeat >= job.repeats {
-            return false;
+        if repeat >= job.repeats {
+            return Wanted::NeverAgain;
         }
-        let in_time = job.max_time.is_none_or(|limit| self.spent(at) < limit.0.as_secs_f64());
-        in_time && !(point.round == done.round() && settled(job, done.figures().map(|f| f.time)))
+        let done = self.directory.done(&point.key);
+        if done.trial(point.round, repeat).is_some_and(|trial| stands(trial, self.again)) {
+            return Wanted::No;
+        }
+        let late = job.max_time.is_some_and(|limit| self.spent(at) >= limit.0.as_secs_f64());
+        let figures = || done.figures().map(|figures| figures.time);
+        if late || (point.round == done.round() && settled(job, figures())) {
+            return Wanted::NeverAgain;
+        }
+        Wanted::Yes
+    }
+
+    /// Returns how many trials of a point will not be made, if none is from this one on.
+    fn needless(&self, at: usize, repeat: u32) -> u64 {
+        let point = &self.points[at];
+        if self.shared.contains(&point.key) {
+            return 0; // Maybe by the other job.
+        }
+        let all = self.batch.jobs[point.job].repeats;
+        let trials = self.directory.done(&point.key).trials_of(point.round).iter();
+        let there = trials
+            .filter(|trial| (repeat..all).contains(&trial.repeat) && stands(trial, self.again))
+            .count();
+        u64::from(all.saturating_sub(repeat)).saturating_sub(there as u64)
     }
 
     /// Returns the seconds that trials of a point have taken, in this visit and before it.
@@ -383,20 +414,29 @@ fn reached(limit: Limit, failed: u64, total: u64) -> bool {
     }
 }
 
-/// Counts what was done and what there may be; a point that two jobs have is one.
-fn count(batch: &Batch, points: &[Planned], directory: &Directory) -> Tally {
-    let mut repeats: HashMap<&Key, (u32, u32)> = HashMap::new();
+/// Says whether a trial that was made needs not be made again.
+fn stands(trial: &Trial, again: Again) -> bool {
+    again != Again::Failed || matches!(trial.outcome, Outcome::Ok(_))
+}
+
+/// Counts what was done and what there may be; a point that several jobs have is one, and returned.
+fn count(batch: &Batch, points: &[Planned], directory: &Directory) -> (Tally, HashSet<Key>) {
+    let mut repeats: HashMap<Key, (u32, u32)> = HashMap::new();
+    let mut shared = HashSet::new();
     for point in points {
-        let (most, round) = repeats.entry(&point.key).or_insert((0, point.round));
-        *most = (*most).max(batch.jobs[point.job].repeats);
-        *round = point.round;
+        let most = batch.jobs[point.job].repeats;
+        if let Some((before, _)) = repeats.get(&point.key).copied() {
+            shared.insert(point.key);
+            repeats.insert(point.key, (before.max(most), point.round));
+        } else {
+            repeats.insert(point.key, (most, point.round));
+        }
     }
     let mut tally = Tally::default();
     for (key, (repeats, round)) in repeats {
-        let done = directory.done(key);
+        let standing = directory.done(&key).trials_of(round).iter();
         tally.total += u64::from(repeats);
-        tally.done +=
-            (0..repeats).filter(|&repeat| done.trial(round, repeat).is_some()).count() as u64;
+        tally.done += standing.filter(|trial| trial.repeat < repeats).count() as u64;
     }
-    tally
+    (tally, shared)
 }

@@ -120,6 +120,21 @@ fn interleaved_batches_go_round_and_sequential_ones_stay() {
 }
 
 #[test]
+fn a_batch_ends_with_its_last_point_whatever_repeats_it_may_have() {
+    let sandbox = Sandbox::new();
+    for order in ["interleaved", "sequential", "shuffled"] {
+        let text = SMALL.replace("repeats = 3", "repeats = 4_000_000_000\nmax-time = \"20ms\"");
+        let _ = fs::remove_dir_all(sandbox.path("r"));
+        let summary = batch(&sandbox, &text, &format!("--json --set order={order}")).ok().json();
+        let trials = &summary["trials"];
+        assert!(trials["made"].as_u64().unwrap() >= 4, "{order}: {trials}");
+        assert_eq!((&trials["left"], &trials["done"]), (&0.into(), &trials["made"]), "{trials}");
+        let again = batch(&sandbox, &text, &format!("--json --set order={order}")).ok().json();
+        assert_eq!(again["trials"]["left"], 0, "what will not be made is not left: {again}");
+    }
+}
+
+#[test]
 fn warm_up_passes_are_kept_apart() {
     let sandbox = Sandbox::new();
     batch(&sandbox, SMALL, "--set warmup=2").ok();

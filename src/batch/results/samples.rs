@@ -226,6 +226,11 @@ impl Done {
         &self.trials
     }
 
+    /// Returns the trials of a round that count, by repeat; of one that has not begun, none.
+    pub(crate) fn trials_of(&self, round: u32) -> &[Trial] {
+        if round > self.round { &[] } else { &self.trials }
+    }
+
     /// Returns what a repeat came to in a round; `None` if it has to be run.
     pub(crate) fn trial(&self, round: u32, repeat: u32) -> Option<&Trial> {
         if round > self.round {
