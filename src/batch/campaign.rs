@@ -76,7 +76,7 @@ pub(crate) struct Tally {
     pub(crate) made: u64,
     /// Of those.
     pub(crate) failed: u64,
-    /// In this and earlier visits.
+    /// In this and earlier visits; what failed and is to be made again is not.
     pub(crate) done: u64,
     /// That there may be, less those that settled points turned out not to need.
     pub(crate) total: u64,
@@ -134,7 +134,7 @@ impl<'a> Campaign<'a> {
     ) -> Self {
         let Means { directory, orders, ranks, machine, watcher } = means;
         let setup = Setup { batch: false, jobs: vec![false; batch.jobs.len()] };
-        let (tally, shared) = count(batch, points, directory);
+        let (tally, shared) = count(batch, points, directory, again);
         let spent = vec![0.0; points.len()];
         Self {
             batch,
@@ -420,7 +420,12 @@ fn stands(trial: &Trial, again: Again) -> bool {
 }
 
 /// Counts what was done and what there may be; a point that several jobs have is one, and returned.
-fn count(batch: &Batch, points: &[Planned], directory: &Directory) -> (Tally, HashSet<Key>) {
+fn count(
+    batch: &Batch,
+    points: &[Planned],
+    directory: &Directory,
+    again: Again,
+) -> (Tally, HashSet<Key>) {
     let mut repeats: HashMap<Key, (u32, u32)> = HashMap::new();
     let mut shared = HashSet::new();
     for point in points {
@@ -436,7 +441,8 @@ fn count(batch: &Batch, points: &[Planned], directory: &Directory) -> (Tally, Ha
     for (key, (repeats, round)) in repeats {
         let standing = directory.done(&key).trials_of(round).iter();
         tally.total += u64::from(repeats);
-        tally.done += standing.filter(|trial| trial.repeat < repeats).count() as u64;
+        tally.done +=
+            standing.filter(|trial| trial.repeat < repeats && stands(trial, again)).count() as u64;
     }
     (tally, shared)
 }

@@ -341,7 +341,13 @@ fn a_failed_trial_is_made_again_only_if_asked() {
     assert_eq!(samples(&sandbox, "r").len(), 6);
     assert_eq!(batch(&sandbox, &text, "").code, Some(1), "it still has failed trials");
     assert_eq!(samples(&sandbox, "r").len(), 6);
-    assert_eq!(batch(&sandbox, &text, "--retry-failed").code, Some(1));
+    let retried = batch(&sandbox, &text, "--retry-failed --json");
+    assert_eq!(retried.code, Some(1));
+    let trials = &retried.json()["trials"];
+    assert_eq!(
+        (&trials["made"], &trials["done"], &trials["left"]),
+        (&4.into(), &6.into(), &0.into())
+    );
     assert_eq!(samples(&sandbox, "r").len(), 10);
 }
 
