@@ -511,6 +511,9 @@ fn the_points_of_a_million_are_counted_without_running_one() {
     );
     outcome.ok();
     batch(&sandbox, &text, "").failed(2, "--yes");
+    let some = text.replace("matrix.retries", "# ");
+    batch(&sandbox, &some, "--only seed=1").ok();
+    each_once(&samples(&sandbox, "r"), 100, 1);
 }
 
 #[test]

@@ -130,9 +130,16 @@ fn perform(
                 .hint(format!("--out results/{}", batch.name)),
         )
     })?;
-    let all: usize = batch.jobs.iter().map(|job| job.len()).sum();
-    if all > MANY && !command.yes {
-        let what = format!("the batch has {} points", crate::data::grouped(all as u64));
+    let meant: usize = batch
+        .jobs
+        .iter()
+        .map(|job| match &command.only {
+            Some(only) => job.points().filter(|point| only.selects(job, *point)).count(),
+            None => job.len(),
+        })
+        .sum();
+    if meant > MANY && !command.yes {
+        let what = format!("these are {} points", crate::data::grouped(meant as u64));
         let hint = "--yes runs them; --dry-run shows them, --only chooses some";
         return Err(Error::rejected(Explained::new(what).hint(hint)));
     }
