@@ -164,7 +164,7 @@ impl<'a> Campaign<'a> {
         let jobs = &self.batch.jobs;
         let most = jobs.iter().map(|job| job.repeats).max().unwrap_or(0);
         let mut turns = Turns::new(self.batch.order, self.batch.seed, self.points.len(), most);
-        let mut skipped = vec![false; jobs.len()];
+        let mut skipped = self.skipped();
         let mut failed: u64 = 0;
         loop {
             let mut needless = 0;
@@ -205,6 +205,22 @@ impl<'a> Campaign<'a> {
                 OnFail::StopAfter(_) => {}
             }
         }
+    }
+
+    /// Returns which jobs are left out from the beginning: a trial of theirs failed in an earlier visit.
+    fn skipped(&self) -> Vec<bool> {
+        let mut skipped = vec![false; self.batch.jobs.len()];
+        for point in self.points {
+            let job = &self.batch.jobs[point.job];
+            let trials = self.directory.done(&point.key).trials_of(point.round);
+            let failed = |trial: &Trial| {
+                trial.repeat < job.repeats && !matches!(trial.outcome, Outcome::Ok(_))
+            };
+            skipped[point.job] |= job.on_fail == OnFail::SkipJob
+                && self.again != Again::Failed
+                && trials.iter().any(failed);
+        }
+        skipped
     }
 
     fn stop(&mut self) -> Result<(), Early> {

@@ -334,6 +334,21 @@ fn a_failing_trial_is_recorded_and_the_batch_goes_on_or_stops_as_it_says() {
 }
 
 #[test]
+fn a_job_that_was_skipped_stays_so_until_its_failures_are_made_again() {
+    let sandbox = Sandbox::new();
+    let text = FAILING.replace("ON_FAIL", "skip-job");
+    for _ in 0..2 {
+        assert_eq!(batch(&sandbox, &text, "").code, Some(1));
+        assert_eq!(samples(&sandbox, "r").len(), 3, "one of the bad job, two of the good one");
+    }
+    assert_eq!(batch(&sandbox, &text, "--retry-failed").code, Some(1));
+    assert_eq!(samples(&sandbox, "r").len(), 4, "it failed again");
+    let mended = text.replace("inject", "# ");
+    batch(&sandbox, &mended, "").ok();
+    each_once(&samples(&sandbox, "r")[4..], 2, 2);
+}
+
+#[test]
 fn a_failed_trial_is_made_again_only_if_asked() {
     let sandbox = Sandbox::new();
     let text = FAILING.replace("ON_FAIL", "continue");
