@@ -23,12 +23,12 @@ use super::expand::Point;
 use super::file::{Batch, Limit, OnFail};
 use super::hooks::{self, Setting};
 use super::job::Job;
-use super::key::Key;
+use super::key::{Inputs, Key};
 use super::results::{Directory, Event, Outcome, Sample, Trial};
 use super::trial::{self, Ended, Ranks};
 use super::turns::{Turns, Wanted};
 use crate::engine::{Audience, Orders};
-use crate::error::Error;
+use crate::error::{Error, Explained};
 use crate::options::RunOptions;
 use crate::placement::{Survey, ThisMachine};
 use crate::statistics;
@@ -43,6 +43,8 @@ pub(crate) struct Planned {
     pub(crate) job: usize,
     pub(crate) point: Point,
     pub(crate) options: RunOptions,
+    /// The digest of its input file, if it has one.
+    pub(crate) input: Option<String>,
     /// The values of its axes.
     pub(crate) axes: Map<String, Value>,
     /// The round its trials belong to: see `samples`.
@@ -97,6 +99,7 @@ pub(crate) struct Means<'a> {
     pub(crate) orders: &'a mut Orders,
     pub(crate) ranks: Ranks,
     pub(crate) machine: &'a Survey<ThisMachine>,
+    pub(crate) inputs: Inputs,
     pub(crate) watcher: &'a mut dyn Watcher,
 }
 
@@ -109,6 +112,7 @@ pub(crate) struct Campaign<'a> {
     orders: &'a mut Orders,
     ranks: Ranks,
     machine: &'a Survey<ThisMachine>,
+    inputs: Inputs,
     watcher: &'a mut dyn Watcher,
     setup: Setup,
     tally: Tally,
@@ -132,7 +136,7 @@ impl<'a> Campaign<'a> {
         again: Again,
         means: Means<'a>,
     ) -> Self {
-        let Means { directory, orders, ranks, machine, watcher } = means;
+        let Means { directory, orders, ranks, machine, inputs, watcher } = means;
         let setup = Setup { batch: false, jobs: vec![false; batch.jobs.len()] };
         let (tally, shared) = count(batch, points, directory, again);
         let spent = vec![0.0; points.len()];
@@ -144,6 +148,7 @@ impl<'a> Campaign<'a> {
             orders,
             ranks,
             machine,
+            inputs,
             watcher,
             setup,
             tally,
@@ -288,9 +293,9 @@ impl<'a> Campaign<'a> {
         self.watcher.begins(point, repeat);
         let start = SystemTime::now();
         let ended = match self.hooks_of_trial("before-each", at, repeat) {
-            Ok(()) => {
+            Ok(()) => self.check_input(at).and_then(|()| {
                 trial::run(&point.options, self.machine, &mut self.ranks, self.orders, self.watcher)
-            }
+            }),
             Err(error @ Error::Failed(_)) => Ok(Ended::without(&point.options, error)),
             Err(error) => Err(error),
         };
@@ -332,6 +337,22 @@ impl<'a> Campaign<'a> {
         self.watcher.counted(self.tally);
         self.hooks_of_trial("after-each", at, repeat)?;
         Ok(outcome)
+    }
+
+    /// Checks that a point's input is still what its key says; a hook may have made it anew. One that
+    /// cannot be read any more is for the trial to tell.
+    fn check_input(&mut self, at: usize) -> Result<(), Error> {
+        let Planned { id, input, options, .. } = &self.points[at];
+        if input.is_none() {
+            return Ok(());
+        }
+        match self.inputs.digest(options.input.as_ref()) {
+            Ok(found) if found != *input => Err(Error::refused(
+                Explained::new(format!("the input of `{id}` has changed since the batch began"))
+                    .hint("what it is now is another point; a hook must not change it"),
+            )),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Runs the hooks around one trial: those of the batch outside, those of its job inside.

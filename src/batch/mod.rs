@@ -30,6 +30,6 @@ mod turns;
 pub(crate) use self::campaign::{Again, Campaign, Early, Means, Planned, Tally, Watcher};
 pub(crate) use self::file::{Asked, Batch, Only, Set, schema};
 pub(crate) use self::gates::missed;
-pub(crate) use self::points::resolve;
+pub(crate) use self::points::{Points, resolve};
 pub(crate) use self::results::{Directory, Edited, End, Event, Machine, MixMachines, Visit};
 pub(crate) use self::trial::Ranks;

@@ -19,6 +19,8 @@ pub(crate) struct Points {
     pub(crate) planned: Vec<Planned>,
     /// A line for each point, meant or not.
     pub(crate) lines: Vec<PlanLine>,
+    /// What was read for them.
+    pub(crate) inputs: Inputs,
 }
 
 /// Resolves every point. Nothing is started, and nothing is written.
@@ -33,8 +35,8 @@ pub(crate) fn resolve(
     if let Some(only) = only {
         only.check(batch)?;
     }
-    let mut inputs = Inputs::default();
-    let mut points = Points { planned: Vec::new(), lines: Vec::new() };
+    let inputs = Inputs::default();
+    let mut points = Points { planned: Vec::new(), lines: Vec::new(), inputs };
     for (number, job) in batch.jobs.iter().enumerate() {
         for point in job.points() {
             let id = job.label(point);
@@ -47,7 +49,7 @@ pub(crate) fn resolve(
                 let hint = "a batch has no stdout for them: an output file, or none";
                 return Err(Error::rejected(Explained::new(what).hint(hint)));
             }
-            let input = inputs.digest(plan.options.input.as_ref())?;
+            let input = points.inputs.digest(plan.options.input.as_ref())?;
             let mut resolved = record::resolved(&plan);
             if let Some(asked) = plan.options.schedule {
                 // `auto` is what the point is, whatever it settles on.
@@ -62,6 +64,7 @@ pub(crate) fn resolve(
                     job: number,
                     point,
                     options,
+                    input: line.input.clone(),
                     axes,
                     round: 0,
                 });

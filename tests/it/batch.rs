@@ -294,6 +294,21 @@ fn a_changed_input_file_is_another_point() {
     each_once(&samples(&sandbox, "r"), 8, 3);
 }
 
+#[test]
+fn an_input_that_changes_in_the_midst_ends_the_batch_and_is_another_point_then() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.txt", "1\n2\n3\n");
+    let text = SMALL.replace("size = 1000", "input = \"x.txt\"");
+    let hook = "[hooks]\nafter-each = \"echo 4 >> x.txt\"\n[defaults]";
+    let changing = text.replace("[defaults]", hook);
+    let ended = batch(&sandbox, &changing, "");
+    assert_eq!(ended.code, Some(125), "{}", ended.told());
+    assert!(ended.told().contains("has changed since the batch began"), "{}", ended.told());
+    assert_eq!(samples(&sandbox, "r").len(), 1, "none is of another input than its key says");
+    batch(&sandbox, &text, "").ok();
+    each_once(&samples(&sandbox, "r")[1..], 4, 3);
+}
+
 const FAILING: &str = r#"
 version = 1
 [defaults]

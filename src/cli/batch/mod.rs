@@ -14,7 +14,7 @@ use super::screen::bar_wanted;
 use super::{TalkOptions, fail, layered, origin};
 use crate::batch::{
     Again, Asked, Batch, Campaign, Directory, Early, Edited, End, Event, Machine, Means,
-    MixMachines, Only, Planned, Ranks, Set, Tally, Visit, missed, resolve, schema,
+    MixMachines, Only, Planned, Points, Ranks, Set, Tally, Visit, missed, resolve, schema,
 };
 use crate::engine::{Crew, Orders, signal_name};
 use crate::error::{Error, Exit, Explained};
@@ -171,7 +171,7 @@ fn visit(
         directory.note(&Event::Warning { text: &text })?;
     }
 
-    let (lines, mut planned) = (points.lines, points.planned);
+    let Points { lines, mut planned, inputs } = points;
     let count = lines.len();
     let edited = directory.plan(lines.into_iter())?;
     tell_edited(&mut directory, &edited, command.why, reporter)?;
@@ -203,6 +203,7 @@ fn visit(
             orders: &mut orders,
             ranks,
             machine: &survey,
+            inputs,
             watcher: &mut screen,
         };
         let campaign = Campaign::new(batch, &planned, again, means);
