@@ -451,6 +451,16 @@ fn a_reference_that_is_not_met_is_exit_4() {
 }
 
 #[test]
+fn a_batch_that_was_stopped_has_not_missed_what_it_did_not_measure() {
+    let sandbox = Sandbox::new();
+    let reference = "reference.time = { value = 1e9, tolerance = \"10%\" }\n";
+    let text = FAILING.replace("ON_FAIL", "stop") + reference;
+    let outcome = batch(&sandbox, &text, "");
+    assert_eq!(outcome.code, Some(1), "{}", outcome.told());
+    assert!(!outcome.told().contains("not reached"), "{}", outcome.told());
+}
+
+#[test]
 fn hooks_run_around_the_batch_its_jobs_and_its_trials() {
     let sandbox = Sandbox::new();
     let text = r#"

@@ -244,7 +244,8 @@ fn finish(
 ) -> Result<Visited, Error> {
     let Ending { how, tally, count, mut early } = ending;
     let out = directory.path().to_path_buf();
-    let gates = missed(batch, planned, &directory)?;
+    // Of a batch that was ended early, what has no samples was not missed.
+    let gates = if early.is_none() { missed(batch, planned, &directory)? } else { Vec::new() };
     let failed = planned.iter().filter(|point| directory.done(&point.key).has_failed()).count();
     let written = directory
         .note(&Event::End { how })
