@@ -113,10 +113,9 @@ pub(crate) fn failure(
     error: &Error,
 ) -> Map<String, Value> {
     let exit = error.exit();
-    let record = json!({
+    let mut record = json!({
         "schema": 1,
         "kernel": kernel,
-        "procs": procs,
         "params": params,
         "status": exit.status(),
         "exit": exit.code(),
@@ -126,6 +125,9 @@ pub(crate) fn failure(
             "hint": error.hint(),
         },
     });
+    if let Some(procs) = procs {
+        record["procs"] = procs.into(); // What is not known is missing.
+    }
     match record {
         Value::Object(record) => record,
         _ => Map::new(),
