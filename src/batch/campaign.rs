@@ -14,7 +14,8 @@
 //! A death of this process at any point leaves at most one trial without its line, and that trial is made
 //! again. What is wanted is a pure function of the lines: a visit goes on where the last one stopped.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
@@ -23,12 +24,12 @@ use super::expand::Point;
 use super::file::{Batch, Limit, OnFail};
 use super::hooks::{self, Setting};
 use super::job::Job;
-use super::key::Key;
-use super::results::{Directory, Event, Outcome, Sample};
+use super::key::{Inputs, Key};
+use super::results::{Directory, Event, Outcome, Sample, Trial};
 use super::trial::{self, Ended, Ranks};
-use super::turns::Turns;
+use super::turns::{Turns, Wanted};
 use crate::engine::{Audience, Orders};
-use crate::error::Error;
+use crate::error::{Error, Explained};
 use crate::options::RunOptions;
 use crate::placement::{Survey, ThisMachine};
 use crate::statistics;
@@ -43,6 +44,8 @@ pub(crate) struct Planned {
     pub(crate) job: usize,
     pub(crate) point: Point,
     pub(crate) options: RunOptions,
+    /// The digest of its input file, if it has one.
+    pub(crate) input: Option<String>,
     /// The values of its axes.
     pub(crate) axes: Map<String, Value>,
     /// The round its trials belong to: see `samples`.
@@ -61,7 +64,7 @@ pub(crate) enum Again {
 
 /// Told how a batch goes while it goes on.
 pub(crate) trait Watcher: Audience {
-    /// So many trials are done or will not be needed, so many of them failed, of so many.
+    /// So many trials are done, so many of them failed, of so many.
     fn counted(&mut self, tally: Tally);
     /// A trial begins.
     fn begins(&mut self, point: &Planned, repeat: u32);
@@ -76,9 +79,9 @@ pub(crate) struct Tally {
     pub(crate) made: u64,
     /// Of those.
     pub(crate) failed: u64,
-    /// In this and earlier visits.
+    /// In this and earlier visits; what failed and is to be made again is not.
     pub(crate) done: u64,
-    /// That there may be; a point may be settled with fewer.
+    /// That there may be, less those that settled points turned out not to need.
     pub(crate) total: u64,
 }
 
@@ -86,8 +89,8 @@ pub(crate) struct Tally {
 #[derive(Debug, Default)]
 pub(crate) struct Made {
     pub(crate) tally: Tally,
-    /// Trials that are yet to be made.
-    pub(crate) left: u64,
+    /// Trials that there might have been, of points that are settled or have had their time.
+    pub(crate) needless: u64,
     /// Points that have all their trials, or no time for more, and are not as sure as was asked for.
     pub(crate) unsettled: Vec<String>,
     /// Whether a hook after a trial has failed.
@@ -111,6 +114,7 @@ pub(crate) struct Means<'a> {
     pub(crate) orders: &'a mut Orders,
     pub(crate) ranks: Ranks,
     pub(crate) machine: &'a Survey<ThisMachine>,
+    pub(crate) inputs: Inputs,
     pub(crate) watcher: &'a mut dyn Watcher,
 }
 
@@ -123,11 +127,16 @@ pub(crate) struct Campaign<'a> {
     orders: &'a mut Orders,
     ranks: Ranks,
     machine: &'a Survey<ThisMachine>,
+    inputs: Inputs,
     watcher: &'a mut dyn Watcher,
     setup: Setup,
     tally: Tally,
+    /// The points that several jobs have.
+    shared: HashSet<Key>,
     /// Seconds that trials of each point have taken in this visit.
     spent: Vec<f64>,
+    /// The times of points that are to be as sure as `target-ci` says.
+    sorted: RefCell<Vec<Vec<f64>>>,
     /// Whether a hook after a trial has failed.
     hooks_failed: bool,
 }
@@ -146,9 +155,9 @@ impl<'a> Campaign<'a> {
         again: Again,
         means: Means<'a>,
     ) -> Self {
-        let Means { directory, orders, ranks, machine, watcher } = means;
+        let Means { directory, orders, ranks, machine, inputs, watcher } = means;
         let setup = Setup { batch: false, jobs: vec![false; batch.jobs.len()] };
-        let tally = count(batch, points, directory);
+        let (tally, shared) = count(batch, points, directory, again);
         let spent = vec![0.0; points.len()];
         Self {
             batch,
@@ -158,10 +167,13 @@ impl<'a> Campaign<'a> {
             orders,
             ranks,
             machine,
+            inputs,
             watcher,
             setup,
             tally,
+            shared,
             spent,
+            sorted: RefCell::new(vec![Vec::new(); points.len()]),
             hooks_failed: false,
         }
     }
@@ -169,45 +181,47 @@ impl<'a> Campaign<'a> {
     /// Makes all trials that are wanted.
     pub(crate) fn run(mut self) -> Made {
         self.watcher.counted(self.tally);
+        let possible = self.tally.total;
         let went = self.go();
         let torn_down = self.tear_down();
-        let early = went.and(torn_down.map_err(Early::Error)).err();
-        let mut tally = count(self.batch, self.points, self.directory);
-        (tally.made, tally.failed) = (self.tally.made, self.tally.failed);
-        let mut unsettled = Vec::new();
-        let mut left = 0;
-        for (at, point) in self.points.iter().enumerate() {
+        // A signal that came while the last thing was torn down was meant, too.
+        let heard = if went.is_ok() { self.orders.check() } else { Ok(()) };
+        let early = went.and(torn_down.and(heard).map_err(Early::Error)).err();
+        let is_unsettled = |(at, point): (usize, &Planned)| {
             let job = &self.batch.jobs[point.job];
-            let more = (0..job.repeats).filter(|&repeat| self.is_missing(at, repeat)).count();
-            left += more as u64;
-            let done = self.directory.done(&point.key);
-            let times = done.figures().map(|figures| figures.time);
-            if more == 0 && job.target_ci.is_some() && !settled(job, times) {
-                unsettled.push(point.id.clone());
-            }
-        }
-        Made { tally, left, unsettled, hooks_failed: self.hooks_failed, early }
-    }
-
-    /// Says whether a trial is yet to be made for its point to be complete.
-    fn is_missing(&self, at: usize, repeat: u32) -> bool {
-        let point = &self.points[at];
-        let made = self.directory.done(&point.key).trial(point.round, repeat).is_some();
-        !made && self.wanted(at, repeat)
+            let trials = self.directory.done(&point.key).trials_of(point.round).len();
+            let over = trials as u64 >= u64::from(job.repeats) || self.is_late(at);
+            (over && job.target_ci.is_some() && !self.is_settled(at)).then(|| point.id.clone())
+        };
+        let unsettled = self.points.iter().enumerate().filter_map(is_unsettled).collect();
+        let needless = possible - self.tally.total;
+        Made { tally: self.tally, needless, unsettled, hooks_failed: self.hooks_failed, early }
     }
 
     fn go(&mut self) -> Result<(), Early> {
         let jobs = &self.batch.jobs;
         let most = jobs.iter().map(|job| job.repeats).max().unwrap_or(0);
         let mut turns = Turns::new(self.batch.order, self.batch.seed, self.points.len(), most);
-        let mut skipped = vec![false; jobs.len()];
+        let mut skipped = self.skipped();
         let mut failed: u64 = 0;
         loop {
+            let mut needless = 0;
             let wanted = |at: usize, repeat: u32| {
-                self.points.get(at).is_some_and(|point| !skipped[point.job])
-                    && self.wanted(at, repeat)
+                if skipped[self.points[at].job] {
+                    return Wanted::NeverAgain; // And left.
+                }
+                let wanted = self.wanted(at, repeat);
+                if wanted == Wanted::NeverAgain {
+                    needless += self.needless(at, repeat);
+                }
+                wanted
             };
-            let Some((at, repeat)) = turns.next(wanted) else { return Ok(()) };
+            let next = turns.next(wanted);
+            if needless > 0 {
+                self.tally.total -= needless;
+                self.watcher.counted(self.tally);
+            }
+            let Some((at, repeat)) = next else { return Ok(()) };
             self.orders.limit(None);
             self.orders.check().map_err(Early::Error)?;
             if self.trial(at, repeat).map_err(Early::Error)?.is_ok() {
@@ -231,6 +245,22 @@ impl<'a> Campaign<'a> {
         }
     }
 
+    /// Returns which jobs are left out from the beginning: a trial of theirs failed in an earlier visit.
+    fn skipped(&self) -> Vec<bool> {
+        let mut skipped = vec![false; self.batch.jobs.len()];
+        for point in self.points {
+            let job = &self.batch.jobs[point.job];
+            let trials = self.directory.done(&point.key).trials_of(point.round);
+            let failed = |trial: &Trial| {
+                trial.repeat < job.repeats && !matches!(trial.outcome, Outcome::Ok(_))
+            };
+            skipped[point.job] |= job.on_fail == OnFail::SkipJob
+                && self.again == Again::Nothing
+                && trials.iter().any(failed);
+        }
+        skipped
+    }
+
     fn stop(&mut self) -> Result<(), Early> {
         self.note(&Event::Skipped { job: None, why: "trials failed" })?;
         Err(Early::Failures)
@@ -241,20 +271,61 @@ impl<'a> Campaign<'a> {
     }
 
     /// Says whether a trial is to be made, by what its point has come to.
-    fn wanted(&self, at: usize, repeat: u32) -> bool {
+    fn wanted(&self, at: usize, repeat: u32) -> Wanted {
         let point = &self.points[at];
         let job = &self.batch.jobs[point.job];
+        if repeat >= job.repeats {
+            return Wanted::NeverAgain;
+        }
         let done = self.directory.done(&point.key);
-        let open = match done.trial(point.round, repeat).map(|trial| &trial.outcome) {
-            None => true,
-            Some(Outcome::Ok(_)) => false,
-            Some(Outcome::Failed { .. }) => self.again == Again::Failed,
-        };
-        if !open || repeat >= job.repeats {
+        if done.trial(point.round, repeat).is_some_and(|trial| stands(trial, self.again)) {
+            return Wanted::No;
+        }
+        if self.is_late(at) || self.is_settled(at) {
+            return Wanted::NeverAgain;
+        }
+        Wanted::Yes
+    }
+
+    /// Returns how many trials of a point will not be made, if none is from this one on.
+    fn needless(&self, at: usize, repeat: u32) -> u64 {
+        let point = &self.points[at];
+        if self.shared.contains(&point.key) {
+            return 0; // Maybe by the other job.
+        }
+        let all = self.batch.jobs[point.job].repeats;
+        let trials = self.directory.done(&point.key).trials_of(point.round).iter();
+        let there = trials
+            .filter(|trial| (repeat..all).contains(&trial.repeat) && stands(trial, self.again))
+            .count();
+        u64::from(all.saturating_sub(repeat)).saturating_sub(there as u64)
+    }
+
+    /// Says whether the trials of a point have taken all the time that they may.
+    fn is_late(&self, at: usize) -> bool {
+        let limit = self.batch.jobs[self.points[at].job].max_time;
+        limit.is_some_and(|limit| self.spent(at) >= limit.0.as_secs_f64())
+    }
+
+    /// Says whether a point needs no more trials, by the times of those it has.
+    fn is_settled(&self, at: usize) -> bool {
+        let point = &self.points[at];
+        let done = self.directory.done(&point.key);
+        let Some(target) = self.batch.jobs[point.job].target_ci else { return false };
+        if point.round != done.round() {
             return false;
         }
-        let in_time = job.max_time.is_none_or(|limit| self.spent(at) < limit.0.as_secs_f64());
-        in_time && !(point.round == done.round() && settled(job, done.figures().map(|f| f.time)))
+        let mut sorted = self.sorted.borrow_mut();
+        let times = &mut sorted[at];
+        let count = done.figures().count();
+        if count != times.len() {
+            *times = done.figures().map(|figures| figures.time).collect();
+            times.sort_by(f64::total_cmp);
+        }
+        match (statistics::interval(times), statistics::quantile(times, 0.5)) {
+            (Some([low, high]), Some(median)) => (high - low) / 2.0 <= target * median,
+            _ => false,
+        }
     }
 
     /// Returns the seconds that trials of a point have taken, in this visit and before it.
@@ -280,16 +351,20 @@ impl<'a> Campaign<'a> {
         self.watcher.begins(point, repeat);
         let start = SystemTime::now();
         let ended = match self.hooks_of_trial("before-each", at, repeat) {
-            Ok(()) => {
+            Ok(()) => self.check_input(at).and_then(|()| {
                 trial::run(&point.options, self.machine, &mut self.ranks, self.orders, self.watcher)
+            }),
+            Err(error @ Error::Failed(_)) => {
+                Ok(Ended::without(&point.options, self.machine, error))
             }
-            Err(error @ Error::Failed(_)) => Ok(Ended::without(&point.options, error)),
             Err(error) => Err(error),
         };
         let Ended { mut record, took, mut outcome } = match ended {
             Ok(ended) => ended,
             Err(error) => {
-                self.directory.note(&Event::Abandoned { key: &key, repeat, attempt })?;
+                // What was begun before it is ended after it; why it is given up stays the reason.
+                let _ = self.hooks_of_trial("after-each", at, repeat);
+                let _ = self.directory.note(&Event::Abandoned { key: &key, repeat, attempt });
                 return Err(error);
             }
         };
@@ -317,6 +392,11 @@ impl<'a> Campaign<'a> {
         let status = record["status"].as_str().unwrap_or("failed");
         self.directory.note(&Event::Done { key: &key, repeat, attempt, status })?;
         self.spent[at] += took;
+        if let Some(time) = record["time"]["pass_s"]["median"].as_f64().filter(|_| outcome.is_ok())
+        {
+            let times = &mut self.sorted.get_mut()[at];
+            times.insert(times.partition_point(|other| *other < time), time);
+        }
         self.tally.made += 1;
         self.tally.done += 1;
         self.tally.failed += u64::from(outcome.is_err());
@@ -331,6 +411,22 @@ impl<'a> Campaign<'a> {
             }
             Err(error) => Err(error),
             Ok(()) => Ok(outcome),
+        }
+    }
+
+    /// Checks that a point's input is still what its key says; a hook may have made it anew. One that
+    /// cannot be read any more is for the trial to tell.
+    fn check_input(&mut self, at: usize) -> Result<(), Error> {
+        let Planned { id, input, options, .. } = &self.points[at];
+        if input.is_none() {
+            return Ok(());
+        }
+        match self.inputs.digest(options.input.as_ref()) {
+            Ok(found) if found != *input => Err(Error::refused(
+                Explained::new(format!("the input of `{id}` has changed since the batch began"))
+                    .hint("what it is now is another point; a hook must not change it"),
+            )),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
@@ -400,26 +496,15 @@ impl<'a> Campaign<'a> {
         let out = self.directory.path().display().to_string();
         let setting = Setting { batch: &self.batch.name, out, job, trial };
         let begun = std::time::Instant::now();
-        // What was set up is torn down also after the first signal; the second ends everything.
+        // What was begun is ended also after the first signal; the second ends everything.
         let ran = hooks::run(name, command, &setting, &log, || match name {
-            "teardown" => self.orders.hear(),
+            "teardown" | "after-each" => self.orders.hear(),
             _ => self.orders.check(),
         });
         let exit = ran.as_ref().map_or(1, |()| 0);
         let seconds = begun.elapsed().as_secs_f64();
         self.directory.note(&Event::Hook { hook: name, job, exit, seconds })?;
         ran
-    }
-}
-
-/// Says whether a point needs no more trials, by the times of those it has.
-fn settled(job: &Job, times: impl Iterator<Item = f64>) -> bool {
-    let Some(target) = job.target_ci else { return false };
-    let mut times: Vec<f64> = times.collect();
-    times.sort_by(f64::total_cmp);
-    match (statistics::interval(&times), statistics::median(&times)) {
-        (Some([low, high]), Some(median)) => (high - low) / 2.0 <= target * median,
-        _ => false,
     }
 }
 
@@ -430,20 +515,35 @@ fn reached(limit: Limit, failed: u64, total: u64) -> bool {
     }
 }
 
-/// Counts what was done and what there may be; a point that two jobs have is one.
-fn count(batch: &Batch, points: &[Planned], directory: &Directory) -> Tally {
-    let mut repeats: HashMap<&Key, (u32, u32)> = HashMap::new();
+/// Says whether a trial that was made needs not be made again.
+fn stands(trial: &Trial, again: Again) -> bool {
+    again == Again::Nothing || matches!(trial.outcome, Outcome::Ok(_))
+}
+
+/// Counts what was done and what there may be; a point that several jobs have is one, and returned.
+fn count(
+    batch: &Batch,
+    points: &[Planned],
+    directory: &Directory,
+    again: Again,
+) -> (Tally, HashSet<Key>) {
+    let mut repeats: HashMap<Key, (u32, u32)> = HashMap::new();
+    let mut shared = HashSet::new();
     for point in points {
-        let (most, round) = repeats.entry(&point.key).or_insert((0, point.round));
-        *most = (*most).max(batch.jobs[point.job].repeats);
-        *round = point.round;
+        let most = batch.jobs[point.job].repeats;
+        if let Some((before, _)) = repeats.get(&point.key).copied() {
+            shared.insert(point.key);
+            repeats.insert(point.key, (before.max(most), point.round));
+        } else {
+            repeats.insert(point.key, (most, point.round));
+        }
     }
     let mut tally = Tally::default();
     for (key, (repeats, round)) in repeats {
-        let done = directory.done(key);
+        let standing = directory.done(&key).trials_of(round).iter();
         tally.total += u64::from(repeats);
         tally.done +=
-            (0..repeats).filter(|&repeat| done.trial(round, repeat).is_some()).count() as u64;
+            standing.filter(|trial| trial.repeat < repeats && stands(trial, again)).count() as u64;
     }
-    tally
+    (tally, shared)
 }

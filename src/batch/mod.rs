@@ -30,7 +30,8 @@ mod turns;
 pub(crate) use self::campaign::{Again, Campaign, Early, Made, Means, Planned, Tally, Watcher};
 pub(crate) use self::file::{Asked, Batch, Only, Set, schema};
 pub(crate) use self::gates::{missed, unexpected};
-pub(crate) use self::points::resolve;
+pub(crate) use self::key::Key;
+pub(crate) use self::points::{Points, resolve};
 pub(crate) use self::results::{
     Directory, Edited, End, Event, Machine, MixMachines, Remarks, Visit,
 };

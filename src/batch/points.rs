@@ -1,5 +1,7 @@
 //! All points of a batch, resolved and checked against this machine before the first one runs.
 
+use std::collections::HashMap;
+
 use serde_json::Map;
 
 use super::campaign::Planned;
@@ -10,6 +12,7 @@ use super::results::PlanLine;
 use crate::data::{OutputSpec, shown_path};
 use crate::error::{Error, Explained};
 use crate::host::program;
+use crate::options::RunOptions;
 use crate::placement::{Survey, ThisMachine};
 use crate::record;
 use crate::run::Run;
@@ -20,6 +23,8 @@ pub(crate) struct Points {
     pub(crate) planned: Vec<Planned>,
     /// A line for each point, meant or not.
     pub(crate) lines: Vec<PlanLine>,
+    /// What was read for them.
+    pub(crate) inputs: Inputs,
 }
 
 /// Resolves every point. Nothing is started, and nothing is written.
@@ -35,8 +40,9 @@ pub(crate) fn resolve(
     if let Some(only) = only {
         only.check(batch)?;
     }
-    let mut inputs = Inputs::default();
-    let mut points = Points { planned: Vec::new(), lines: Vec::new() };
+    let inputs = Inputs::default();
+    let mut files = Files::default();
+    let mut points = Points { planned: Vec::new(), lines: Vec::new(), inputs };
     for (number, job) in batch.jobs.iter().enumerate() {
         for point in job.points() {
             let id = job.label(point);
@@ -49,7 +55,13 @@ pub(crate) fn resolve(
                 let hint = "a batch has no stdout for them: an output file, or none";
                 return Err(Error::rejected(Explained::new(what).hint(hint)));
             }
-            let input = inputs.digest(plan.options.input.as_ref())?;
+            if plan.options.checkpoint.is_some() {
+                let what = format!("point `{id}` keeps a checkpoint");
+                let hint = "a trial that goes on from one would have the time of what was left; leave it out";
+                return Err(Error::rejected(Explained::new(what).hint(hint)));
+            }
+            files.check(&plan.options, &id)?;
+            let input = points.inputs.digest(plan.options.input.as_ref())?;
             let mut resolved = record::resolved(&plan);
             if let Some(asked) = plan.options.schedule {
                 // `auto` is what the point is, whatever it settles on.
@@ -75,6 +87,7 @@ pub(crate) fn resolve(
                     job: number,
                     point,
                     options,
+                    input: line.input.clone(),
                     axes,
                     round: 0,
                 });
@@ -87,4 +100,24 @@ pub(crate) fn resolve(
         return Err(Error::rejected(Explained::new(what).hint("--dry-run shows all of them")));
     }
     Ok(points)
+}
+
+/// The files that points write, and whose they are.
+#[derive(Default)]
+struct Files(HashMap<String, String>);
+
+impl Files {
+    /// Refuses a file that another point writes.
+    fn check(&mut self, options: &RunOptions, id: &str) -> Result<(), Error> {
+        let output = options.output.as_ref().map(ToString::to_string);
+        let trace = options.trace.as_ref().map(ToString::to_string);
+        for file in output.into_iter().chain(trace) {
+            if let Some(other) = self.0.insert(file.clone(), id.to_owned()) {
+                let what = format!("points `{other}` and `{id}` both write `{file}`");
+                let hint = "a file for each: as a value of the matrix, a zip or the job";
+                return Err(Error::rejected(Explained::new(what).hint(hint)));
+            }
+        }
+        Ok(())
+    }
 }

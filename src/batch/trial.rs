@@ -9,7 +9,7 @@ use crate::engine::{Audience, Crew, Orders, World};
 use crate::error::Error;
 use crate::options::RunOptions;
 use crate::placement::{Survey, ThisMachine};
-use crate::record::Record;
+use crate::record::{self, Record};
 use crate::run::Run;
 
 /// Where the ranks of a trial come from.
@@ -32,8 +32,12 @@ pub(crate) struct Ended {
 
 impl Ended {
     /// A trial that could not even begin.
-    pub(crate) fn without(options: &RunOptions, error: Error) -> Self {
-        Self { record: failed(options, &error), took: 0.0, outcome: Err(error) }
+    pub(crate) fn without(
+        options: &RunOptions,
+        machine: &Survey<ThisMachine>,
+        error: Error,
+    ) -> Self {
+        Self { record: failed(options, machine, &error), took: 0.0, outcome: Err(error) }
     }
 }
 
@@ -52,7 +56,7 @@ pub(crate) fn run(
     match ended {
         Ok((record, outcome)) => Ok(Ended { record, took, outcome }),
         Err(error @ Error::Interrupted { .. }) => Err(error),
-        Err(error) => Ok(Ended { took, ..Ended::without(options, error) }),
+        Err(error) => Ok(Ended { took, ..Ended::without(options, machine, error) }),
     }
 }
 
@@ -76,12 +80,23 @@ fn compute(
     Ok((record, outcome))
 }
 
-/// Returns the record of a trial that has no results.
-fn failed(options: &RunOptions, error: &Error) -> Value {
-    let params = options.spoken();
+/// Returns the record of a trial that has no results: with all that can be said of what it was to run.
+fn failed(options: &RunOptions, machine: &Survey<ThisMachine>, error: &Error) -> Value {
+    let params = match Run::from_options(options.clone()).plan_on(machine) {
+        Ok(plan) => record::resolved(&plan),
+        Err(_) => options.spoken(),
+    };
     let procs = params.get("procs").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
     let kernel = options.kernel.as_deref().unwrap_or_default();
-    failure(kernel, procs, params, error).into()
+    let own: Vec<(&str, Value)> = ["size", "dtype", "schedule"]
+        .into_iter()
+        .filter_map(|name| Some((name, params.get(name)?.clone())))
+        .collect();
+    let mut record = failure(kernel, procs, params, error);
+    for (name, value) in own {
+        record.insert(name.to_owned(), value);
+    }
+    record.into()
 }
 
 /// Turns the record of a trial whose values are not those that were expected into one that says so.

@@ -18,27 +18,54 @@ pub(crate) struct Turns {
     at: usize,
     /// The order of the points in this round, where it is not their own.
     round: Vec<u32>,
+    /// The points of which no trial will be wanted any more, and how many the others are.
+    over: Vec<bool>,
+    left: usize,
+}
+
+/// What is to become of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Yes,
+    /// There is one already.
+    No,
+    /// Nor is any later one of its point.
+    NeverAgain,
 }
 
 impl Turns {
     /// Begins with the first trial of so many points with so many repeats at most.
     pub(crate) fn new(order: Order, seed: u64, points: usize, repeats: u32) -> Self {
-        let mut turns = Self { order, seed, points, repeats, repeat: 0, at: 0, round: Vec::new() };
+        let over = vec![false; points];
+        let (repeat, at, round, left) = (0, 0, Vec::new(), points);
+        let mut turns = Self { order, seed, points, repeats, repeat, at, round, over, left };
         turns.shuffle();
         turns
     }
 
-    /// Returns the next trial that is wanted; a point that is not any more is asked about again for each
-    /// of its repeats, so `wanted` should be quick.
+    /// Returns the next trial that is wanted. Ends with the last point that is not over: a point may have
+    /// billions of repeats, and be settled with ten.
     pub(crate) fn next(
         &mut self,
-        mut wanted: impl FnMut(usize, u32) -> bool,
+        mut wanted: impl FnMut(usize, u32) -> Wanted,
     ) -> Option<(usize, u32)> {
-        while self.at < self.points && self.repeat < self.repeats {
+        while self.left > 0 && self.at < self.points && self.repeat < self.repeats {
             let shuffled = self.round.get(self.at).map(|&point| point as usize);
-            let trial = (shuffled.unwrap_or(self.at), self.repeat);
+            let trial @ (point, repeat) = (shuffled.unwrap_or(self.at), self.repeat);
+            let Some(over) = self.over.get_mut(point).filter(|over| !**over) else {
+                self.advance();
+                continue;
+            };
+            let found = wanted(point, repeat);
+            if found == Wanted::NeverAgain {
+                *over = true;
+                self.left -= 1;
+                if self.order == Order::Sequential {
+                    self.repeat = self.repeats - 1; // To the next point.
+                }
+            }
             self.advance();
-            if wanted(trial.0, trial.1) {
+            if found == Wanted::Yes {
                 return Some(trial);
             }
         }
@@ -85,7 +112,7 @@ mod tests {
 
     fn all(order: Order, points: usize, repeats: u32) -> Vec<(usize, u32)> {
         let mut turns = Turns::new(order, 1, points, repeats);
-        std::iter::from_fn(|| turns.next(|_, _| true)).collect()
+        std::iter::from_fn(|| turns.next(|_, _| Wanted::Yes)).collect()
     }
 
     #[test]
@@ -110,8 +137,20 @@ mod tests {
     #[test]
     fn a_trial_that_is_not_wanted_is_passed_over() {
         let mut turns = Turns::new(Order::Interleaved, 1, 3, 2);
-        let odd: Vec<_> = std::iter::from_fn(|| turns.next(|point, _| point != 1)).collect();
+        let odd = |point, _| if point == 1 { Wanted::No } else { Wanted::Yes };
+        let odd: Vec<_> = std::iter::from_fn(|| turns.next(odd)).collect();
         assert_eq!(odd, [(0, 0), (2, 0), (0, 1), (2, 1)]);
+    }
+
+    #[test]
+    fn points_that_are_over_are_not_asked_about_again_however_many_repeats_they_have() {
+        for order in [Order::Interleaved, Order::Sequential, Order::Shuffled] {
+            let mut turns = Turns::new(order, 1, 3, u32::MAX);
+            let few = |_, repeat| if repeat < 2 { Wanted::Yes } else { Wanted::NeverAgain };
+            let mut found: Vec<_> = std::iter::from_fn(|| turns.next(few)).collect();
+            found.sort_unstable();
+            assert_eq!(found, [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
+        }
     }
 
     proptest! {
@@ -119,7 +158,7 @@ mod tests {
         fn every_order_has_each_trial_once(points in 0_usize..30, repeats in 0_u32..5, seed: u64) {
             for order in [Order::Interleaved, Order::Sequential, Order::Shuffled] {
                 let mut turns = Turns::new(order, seed, points, repeats);
-                let mut found: Vec<_> = std::iter::from_fn(|| turns.next(|_, _| true)).collect();
+                let mut found: Vec<_> = std::iter::from_fn(|| turns.next(|_, _| Wanted::Yes)).collect();
                 found.sort_unstable();
                 let expected: Vec<_> =
                     (0..points).flat_map(|p| (0..repeats).map(move |r| (p, r))).collect();

@@ -26,8 +26,10 @@ pub(crate) enum Cause {
 /// What reaches a run from outside: its deadline, and the order to stop.
 #[derive(Debug)]
 pub(crate) struct Orders {
-    /// When to give up, and the limit that was given.
-    pub(crate) deadline: Option<(Instant, Duration)>,
+    /// When to give up, but for the time that was slept, and the limit that was given.
+    limit: Option<(Instant, Duration)>,
+    /// How long this process was stopped by Ctrl-Z since the limit was given.
+    slept: Mutex<Duration>,
     /// And since when.
     cause: Mutex<Option<(Cause, Instant)>>,
     bell: PipeReader,
@@ -42,7 +44,8 @@ impl Orders {
     pub(crate) fn new(limit: Option<Duration>) -> io::Result<Self> {
         let (bell, ring) = io::pipe()?;
         Ok(Self {
-            deadline: deadline(limit),
+            limit: deadline(limit),
+            slept: Mutex::default(),
             cause: Mutex::new(None),
             bell,
             ring,
@@ -53,7 +56,14 @@ impl Orders {
 
     /// Sets another limit, which begins now: for what follows under the same orders.
     pub(crate) fn limit(&mut self, limit: Option<Duration>) {
-        self.deadline = deadline(limit);
+        self.limit = deadline(limit);
+        self.slept = Mutex::default();
+    }
+
+    /// Returns when to give up.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let (at, _) = self.limit?;
+        at.checked_add(self.slept.lock().map_or(Duration::ZERO, |slept| *slept))
     }
 
     /// Lets signals be orders too: the first stops the run, the second ends this process at once.
@@ -85,13 +95,18 @@ impl Orders {
     }
 
     /// Stops this process, if Ctrl-Z was typed, until it is continued; `others` is called with the
-    /// signal that goes to the ranks before and after. Says whether it has happened.
+    /// signal that goes to the ranks before and after. Says whether it has happened. No time limit runs
+    /// meanwhile.
     pub(super) fn suspend(&self, mut others: impl FnMut(i32)) -> bool {
         let asked = self.suspend.swap(false, Ordering::Relaxed); // Stored by this thread.
         if asked {
+            let begun = Instant::now();
             others(libc::SIGSTOP);
             stop_here();
             others(libc::SIGCONT);
+            if let Ok(mut slept) = self.slept.lock() {
+                *slept = slept.saturating_add(begun.elapsed());
+            }
         }
         asked
     }
@@ -120,8 +135,8 @@ impl Orders {
         if let Some((cause, _)) = self.cause.lock().ok().and_then(|given| *given) {
             return Err(interrupted(cause));
         }
-        match self.deadline {
-            Some((at, limit)) if Instant::now() >= at => Err(out_of_time(limit)),
+        match (self.deadline(), self.limit) {
+            (Some(at), Some((_, limit))) if Instant::now() >= at => Err(out_of_time(limit)),
             _ => Ok(()),
         }
     }

@@ -201,7 +201,7 @@ impl Supervisor<'_, '_> {
     /// Returns how long nothing is due.
     fn patience(&self, now: Instant) -> Duration {
         let until = |at: Instant| at.saturating_duration_since(now);
-        let deadline = self.orders.deadline.map(|(at, _)| until(at));
+        let deadline = self.orders.deadline().map(until);
         let tick = self.audience.wants_progress().then_some(TICK);
         let awaiting = (!self.ranks.awaiting().is_empty()).then_some(AWAIT);
         let pulse = until(self.pulse.due());

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -58,21 +59,33 @@ pub(crate) fn run<E: From<io::Error>>(
     }
 }
 
+/// Ends a command and whatever it has started and left in its group.
 fn end(child: &mut Child) -> io::Result<()> {
     let group = -child.id().cast_signed();
     // SAFETY: no memory is involved; the child is not reaped, so its number is still the group's.
     unsafe { libc::kill(group, libc::SIGTERM) };
     let asked = Instant::now();
-    while child.try_wait()?.is_none() {
-        if asked.elapsed() > GRACE {
-            // SAFETY: as above.
-            unsafe { libc::kill(group, libc::SIGKILL) };
-            child.wait()?;
-            return Ok(());
-        }
+    while !has_ended(child)? && asked.elapsed() < GRACE {
         thread::sleep(Duration::from_millis(5));
     }
-    Ok(())
+    // SAFETY: as above.
+    unsafe { libc::kill(group, libc::SIGKILL) };
+    child.wait().map(drop)
+}
+
+/// Says whether a child has ended, and leaves it as it is.
+fn has_ended(child: &Child) -> io::Result<bool> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let how = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
+    // SAFETY: writable memory of its type.
+    let code = unsafe { libc::waitid(libc::P_PID, child.id(), info.as_mut_ptr(), how) };
+    if code != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: zeroed, perhaps filled in since: valid either way.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: of a child that has ended it is set, else zero.
+    Ok(unsafe { info.si_pid() } != 0)
 }
 
 #[cfg(all(test, not(spmd_loom)))]

@@ -120,6 +120,21 @@ fn interleaved_batches_go_round_and_sequential_ones_stay() {
 }
 
 #[test]
+fn a_batch_ends_with_its_last_point_whatever_repeats_it_may_have() {
+    let sandbox = Sandbox::new();
+    for order in ["interleaved", "sequential", "shuffled"] {
+        let text = SMALL.replace("repeats = 3", "repeats = 4_000_000_000\nmax-time = \"20ms\"");
+        let _ = fs::remove_dir_all(sandbox.path("r"));
+        let summary = batch(&sandbox, &text, &format!("--json --set order={order}")).ok().json();
+        let trials = &summary["trials"];
+        assert!(trials["made"].as_u64().unwrap() >= 4, "{order}: {trials}");
+        assert_eq!((&trials["left"], &trials["done"]), (&0.into(), &trials["made"]), "{trials}");
+        let again = batch(&sandbox, &text, &format!("--json --set order={order}")).ok().json();
+        assert_eq!(again["trials"]["left"], 0, "what will not be made is not left: {again}");
+    }
+}
+
+#[test]
 fn warm_up_passes_are_kept_apart() {
     let sandbox = Sandbox::new();
     batch(&sandbox, SMALL, "--set warmup=2").ok();
@@ -278,6 +293,21 @@ fn a_changed_input_file_is_another_point() {
     each_once(&samples(&sandbox, "r"), 8, 3);
 }
 
+#[test]
+fn an_input_that_changes_in_the_midst_ends_the_batch_and_is_another_point_then() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.txt", "1\n2\n3\n");
+    let text = SMALL.replace("size = 1000", "input = \"x.txt\"");
+    let hook = "[hooks]\nafter-each = \"echo 4 >> x.txt\"\n[defaults]";
+    let changing = text.replace("[defaults]", hook);
+    let ended = batch(&sandbox, &changing, "");
+    assert_eq!(ended.code, Some(125), "{}", ended.told());
+    assert!(ended.told().contains("has changed since the batch began"), "{}", ended.told());
+    assert_eq!(samples(&sandbox, "r").len(), 1, "none is of another input than its key says");
+    batch(&sandbox, &text, "").ok();
+    each_once(&samples(&sandbox, "r")[1..], 4, 3);
+}
+
 const FAILING: &str = r#"
 version = 1
 [defaults]
@@ -318,6 +348,21 @@ fn a_failing_trial_is_recorded_and_the_batch_goes_on_or_stops_as_it_says() {
 }
 
 #[test]
+fn a_job_that_was_skipped_stays_so_until_its_failures_are_made_again() {
+    let sandbox = Sandbox::new();
+    let text = FAILING.replace("ON_FAIL", "skip-job");
+    for _ in 0..2 {
+        assert_eq!(batch(&sandbox, &text, "").code, Some(1));
+        assert_eq!(samples(&sandbox, "r").len(), 3, "one of the bad job, two of the good one");
+    }
+    assert_eq!(batch(&sandbox, &text, "--retry-failed").code, Some(1));
+    assert_eq!(samples(&sandbox, "r").len(), 4, "it failed again");
+    let mended = text.replace("inject", "# ");
+    batch(&sandbox, &mended, "").ok();
+    each_once(&samples(&sandbox, "r")[4..], 2, 2);
+}
+
+#[test]
 fn a_failed_trial_is_made_again_only_if_asked() {
     let sandbox = Sandbox::new();
     let text = FAILING.replace("ON_FAIL", "continue");
@@ -325,7 +370,13 @@ fn a_failed_trial_is_made_again_only_if_asked() {
     assert_eq!(samples(&sandbox, "r").len(), 6);
     assert_eq!(batch(&sandbox, &text, "").code, Some(1), "it still has failed trials");
     assert_eq!(samples(&sandbox, "r").len(), 6);
-    assert_eq!(batch(&sandbox, &text, "--retry-failed").code, Some(1));
+    let retried = batch(&sandbox, &text, "--retry-failed --json");
+    assert_eq!(retried.code, Some(1));
+    let trials = &retried.json()["trials"];
+    assert_eq!(
+        (&trials["made"], &trials["done"], &trials["left"]),
+        (&4.into(), &6.into(), &0.into())
+    );
     assert_eq!(samples(&sandbox, "r").len(), 10);
 }
 
@@ -477,6 +528,16 @@ fn a_reference_that_is_not_met_is_exit_4() {
 }
 
 #[test]
+fn a_batch_that_was_stopped_has_not_missed_what_it_did_not_measure() {
+    let sandbox = Sandbox::new();
+    let reference = "reference.time = { value = 1e9, tolerance = \"10%\" }\n";
+    let text = FAILING.replace("ON_FAIL", "stop") + reference;
+    let outcome = batch(&sandbox, &text, "");
+    assert_eq!(outcome.code, Some(1), "{}", outcome.told());
+    assert!(!outcome.told().contains("not reached"), "{}", outcome.told());
+}
+
+#[test]
 fn hooks_run_around_the_batch_its_jobs_and_its_trials() {
     let sandbox = Sandbox::new();
     let text = r#"
@@ -567,6 +628,9 @@ fn the_points_of_a_million_are_counted_without_running_one() {
     );
     outcome.ok();
     batch(&sandbox, &text, "").failed(2, "--yes");
+    let some = text.replace("matrix.retries", "# ");
+    batch(&sandbox, &some, "--only seed=1").ok();
+    each_once(&samples(&sandbox, "r"), 100, 1);
 }
 
 #[test]
@@ -727,4 +791,42 @@ fn every_batch_file_that_comes_with_spmd_runs_at_a_reduced_size() {
         );
         assert!(samples.iter().all(|sample| sample["batch"] == name));
     }
+}
+
+#[test]
+fn a_point_that_is_as_sure_as_was_asked_gets_no_more_trials() {
+    let sandbox = Sandbox::new();
+    let text = SMALL.replace("repeats = 3", "repeats = 5000\ntarget-ci = 0.9\nmax-time = \"20s\"");
+    let outcome = batch(&sandbox, &text, "--only procs=1").ok();
+    assert!(outcome.told().contains("not needed"), "{}", outcome.told());
+    let samples = samples(&sandbox, "r");
+    assert!((12..10_000).contains(&samples.len()), "six of each point at least: {}", samples.len());
+    batch(&sandbox, &text, "--only procs=1").ok();
+    assert_eq!(self::samples(&sandbox, "r").len(), samples.len(), "it stays settled");
+}
+
+#[test]
+fn a_signal_in_a_hook_ends_it_and_tears_down() {
+    let sandbox = Sandbox::new();
+    let text = SMALL.replace(
+        "[defaults]",
+        "[hooks]\nbefore-each = \"touch begun; sleep 50; true\"\nteardown = \"touch down\"\n[defaults]",
+    );
+    sandbox.write("b.toml", text);
+    let mut running = sandbox.spmd("batch b.toml --out r").start();
+    running.until("the hook", |_| sandbox.path("begun").exists().then_some(()));
+    running.signal(libc::SIGINT);
+    let outcome = running.wait();
+    assert_eq!(outcome.signal, Some(libc::SIGINT), "{}", outcome.told());
+    assert!(sandbox.path("down").exists());
+    assert_eq!(samples(&sandbox, "r").len(), 0, "the trial was not made");
+}
+
+#[test]
+fn what_would_make_a_batch_lie_is_refused() {
+    let sandbox = Sandbox::new();
+    let text = SMALL.replace("repeats = 3", "checkpoint = \"c\"");
+    batch(&sandbox, &text, "").failed(2, "checkpoint");
+    let text = SMALL.replace("repeats = 3", "output = \"y.npy\"");
+    batch(&sandbox, &text, "").failed(2, "y.npy");
 }

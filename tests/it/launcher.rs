@@ -125,6 +125,20 @@ fn stops_and_goes_on_with_its_ranks() {
 }
 
 #[test]
+fn a_time_limit_does_not_run_while_it_is_stopped() {
+    let sandbox = Sandbox::new();
+    // Half a second of work, two to do it in, and three asleep.
+    let spin = "-n 2 -k spin --param cost=1ms --size 1000 --timeout 2s";
+    let mut running = sandbox.spmd(spin).start();
+    running.ranks(2);
+    running.signal(libc::SIGTSTP);
+    until_stopped(&mut running, true);
+    thread::sleep(Duration::from_secs(3));
+    running.signal(libc::SIGCONT);
+    running.wait().ok();
+}
+
+#[test]
 fn a_second_signal_of_any_kind_ends_it_at_once() {
     let sandbox = Sandbox::new();
     for (first, second) in [

@@ -12,7 +12,10 @@ use crate::options::RunOptions;
 pub(super) const RULES: [&str; 5] = ["repeats", "target-ci", "max-time", "order", "on-fail"];
 
 /// Options of one invocation, which a file cannot give.
-const INVOCATION: [&str; 20] = [
+const INVOCATION: [&str; 23] = [
+    "profile",
+    "export-junit",
+    "export-hyperfine",
     "dry-run",
     "json",
     "events",

@@ -33,7 +33,7 @@ pub(crate) use self::journal::{End, Event};
 pub(crate) use self::machine::Machine;
 pub(crate) use self::plan::{Edited, PlanLine};
 pub(crate) use self::reports::Remarks;
-pub(crate) use self::samples::{Figures, Outcome, Sample, failure};
+pub(crate) use self::samples::{Figures, Outcome, Sample, Trial, failure};
 pub(crate) use self::visits::MixMachines;
 
 #[cfg(test)]

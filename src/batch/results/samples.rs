@@ -113,10 +113,9 @@ pub(crate) fn failure(
     error: &Error,
 ) -> Map<String, Value> {
     let exit = error.exit();
-    let record = json!({
+    let mut record = json!({
         "schema": 1,
         "kernel": kernel,
-        "procs": procs,
         "params": params,
         "status": exit.status(),
         "exit": exit.code(),
@@ -126,6 +125,9 @@ pub(crate) fn failure(
             "hint": error.hint(),
         },
     });
+    if let Some(procs) = procs {
+        record["procs"] = procs.into(); // What is not known is missing.
+    }
     match record {
         Value::Object(record) => record,
         _ => Map::new(),
@@ -230,6 +232,11 @@ impl Done {
         &self.trials
     }
 
+    /// Returns the trials of a round that count, by repeat; of one that has not begun, none.
+    pub(crate) fn trials_of(&self, round: u32) -> &[Trial] {
+        if round > self.round { &[] } else { &self.trials }
+    }
+
     /// Returns what a repeat came to in a round; `None` if it has to be run.
     pub(crate) fn trial(&self, round: u32, repeat: u32) -> Option<&Trial> {
         if round > self.round {
@@ -248,9 +255,10 @@ impl Done {
         last.saturating_add(1)
     }
 
-    /// Returns how many trials that count did not succeed.
-    pub(crate) fn failures(&self) -> u64 {
-        self.trials.iter().filter(|trial| trial.figures().is_none()).count() as u64
+    /// Returns how many trials that count did not succeed, of so many repeats.
+    pub(crate) fn failures(&self, repeats: u32) -> u64 {
+        let failed = |trial: &&Trial| trial.repeat < repeats && trial.figures().is_none();
+        self.trials.iter().filter(failed).count() as u64
     }
 
     /// Returns the figures of what succeeded, by repeat.

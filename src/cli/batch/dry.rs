@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::counted;
 use crate::batch::{Batch, Only};
 use crate::data::grouped;
 use crate::error::Error;
@@ -57,6 +58,6 @@ pub(super) fn points(
         });
         return Ok(plan.to_string());
     }
-    let _ = write!(text, "{} points, {} trials at most", grouped(points), grouped(trials));
+    let _ = write!(text, "{}, {} at most", counted(points, "point"), counted(trials, "trial"));
     Ok(text)
 }

@@ -3,7 +3,7 @@
 mod dry;
 mod screen;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,9 @@ use self::screen::{BatchScreen, Events};
 use super::screen::bar_wanted;
 use super::{TalkOptions, fail, layered, origin};
 use crate::batch::{
-    Again, Asked, Batch, Campaign, Directory, Early, Edited, End, Event, Machine, Made, Means,
-    MixMachines, Only, Planned, Ranks, Remarks, Set, Visit, missed, resolve, schema, unexpected,
+    Again, Asked, Batch, Campaign, Directory, Early, Edited, End, Event, Key, Machine, Made, Means,
+    MixMachines, Only, Planned, Points, Ranks, Remarks, Set, Visit, missed, resolve, schema,
+    unexpected,
 };
 use crate::data::grouped;
 use crate::engine::{Crew, Orders, signal_name};
@@ -149,9 +150,16 @@ fn perform(
                 .hint(format!("--out results/{}", batch.name)),
         )
     })?;
-    let all: usize = batch.jobs.iter().map(|job| job.len()).sum();
-    if all > MANY && !command.yes {
-        let what = format!("the batch has {} points", grouped(all as u64));
+    let meant: usize = batch
+        .jobs
+        .iter()
+        .map(|job| match &command.only {
+            Some(only) => job.points().filter(|point| only.selects(job, *point)).count(),
+            None => job.len(),
+        })
+        .sum();
+    if meant > MANY && !command.yes {
+        let what = format!("these are {} points", grouped(meant as u64));
         let hint = "--yes runs them; --dry-run shows them, --only chooses some";
         return Err(Error::rejected(Explained::new(what).hint(hint)));
     }
@@ -183,7 +191,7 @@ fn visit(
         directory.note(&Event::Warning { text: &text })?;
     }
 
-    let (lines, mut planned) = (points.lines, points.planned);
+    let Points { lines, mut planned, inputs } = points;
     let count = lines.len();
     let edited = directory.plan(lines.into_iter())?;
     tell_edited(&mut directory, &edited, command.why, reporter)?;
@@ -220,6 +228,7 @@ fn visit(
             orders: &mut orders,
             ranks,
             machine: &survey,
+            inputs,
             watcher: &mut screen,
         };
         let campaign = Campaign::new(batch, &planned, again, means);
@@ -262,11 +271,17 @@ fn finish(
 ) -> Result<Visited, Error> {
     let Ending { how, mut made, count, again } = ending;
     let out = directory.path().to_path_buf();
-    let missed = missed(batch, planned, &directory)?;
+    // Of a batch that was ended early, what has no samples was not missed.
+    let missed =
+        if made.early.is_none() { missed(batch, planned, &directory)? } else { Vec::new() };
     let unexpected = unexpected(batch, planned, &directory)?;
     // A point of two jobs is one.
-    let keys: HashSet<_> = planned.iter().map(|point| point.key).collect();
-    let failed = keys.iter().map(|key| directory.done(key).failures()).sum();
+    let mut repeats: HashMap<Key, u32> = HashMap::new();
+    for point in planned {
+        let most = repeats.entry(point.key).or_default();
+        *most = batch.jobs[point.job].repeats.max(*most);
+    }
+    let failed = repeats.iter().map(|(key, repeats)| directory.done(key).failures(*repeats)).sum();
     let remarks = remarks(how, &made, &missed, &unexpected);
     let written = directory.note(&Event::End { how }).and_then(|()| directory.study()).and_then(
         |mut study| {
@@ -303,8 +318,9 @@ fn remarks(
         End::Interrupted => remarks.notes.push("Ended by a signal.".to_owned()),
         End::Failed => remarks.notes.push("Ended by an error.".to_owned()),
     }
-    if made.left > 0 {
-        remarks.notes.push(format!("{} yet to be made.", counted(made.left, "trial")));
+    let left = made.tally.total.saturating_sub(made.tally.done);
+    if left > 0 {
+        remarks.notes.push(format!("{} yet to be made.", counted(left, "trial")));
     }
     if !made.unsettled.is_empty() {
         remarks.notes.push(format!(
@@ -386,7 +402,8 @@ fn conclude(
     reporter: Reporter,
 ) -> Result<Exit, Error> {
     let Visited { made, how, points, out, again, failed, missed, unexpected, reported } = visited;
-    let Made { tally, left, hooks_failed, early, .. } = made;
+    let Made { tally, needless, hooks_failed, early, .. } = made;
+    let left = tally.total.saturating_sub(tally.done);
     let exit = match &early {
         Some(Early::Error(error)) => error.exit(),
         Some(Early::Failures) => Exit::Failed,
@@ -400,8 +417,7 @@ fn conclude(
         counted(tally.made, "trial"),
         grouped(tally.done)
     );
-    let settled = tally.total.saturating_sub(tally.done + left);
-    for (count, what) in [(left, "to be made"), (settled, "not needed"), (failed, "failed")] {
+    for (count, what) in [(left, "to be made"), (needless, "not needed"), (failed, "failed")] {
         if count > 0 {
             text.push_str(&format!(", {} {what}", grouped(count)));
         }

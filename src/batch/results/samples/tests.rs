@@ -178,3 +178,10 @@ fn passes_that_warm_up_are_no_trials() {
     samples.take(line.as_bytes()).unwrap();
     assert_eq!(samples.count(), 0);
 }
+
+#[test]
+fn a_trial_that_never_had_a_number_of_ranks_says_none() {
+    let error = Error::failed("a hook");
+    assert!(!failure("square", None, Map::new(), &error).contains_key("procs"));
+    assert_eq!(failure("square", Some(2), Map::new(), &error)["procs"], 2);
+}
