@@ -810,7 +810,7 @@ fn a_signal_in_a_hook_ends_it_and_tears_down() {
     let sandbox = Sandbox::new();
     let text = SMALL.replace(
         "[defaults]",
-        "[hooks]\nbefore-each = \"touch begun; sleep 50; true\"\nteardown = \"touch down\"\n[defaults]",
+        "[hooks]\nbefore-each = \"touch begun; exec sleep 50\"\nteardown = \"touch down\"\n[defaults]",
     );
     sandbox.write("b.toml", text);
     let mut running = sandbox.spmd("batch b.toml --out r").start();
