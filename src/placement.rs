@@ -32,16 +32,15 @@ pub(crate) struct ThisMachine;
 
 impl Machine for ThisMachine {
     fn allowed(&self) -> Result<CpuSet, Error> {
-        affinity::allowed()
-            .map_err(|e| Error::refused(format!("cannot read the affinity mask: {e}")))
+        Root::system().allowed()
     }
 
     fn quota(&self) -> Option<f64> {
-        limits::cpu_quota()
+        Root::system().quota()
     }
 
     fn places(&self, cpus: &CpuSet) -> Vec<Place> {
-        topology::places(cpus)
+        Root::system().places(cpus)
     }
 }
 

@@ -19,9 +19,9 @@ pub(crate) use self::memory::{Memory, Node, Pages};
 use crate::error::{Error, Explained};
 use crate::host::affinity::CpuSet;
 use crate::host::root::Root;
-use crate::host::{affinity, limits, topology};
+use crate::host::{limits, topology};
 use crate::options::{Bind, Map, Procs};
-use crate::placement::Placement;
+use crate::placement::{Machine as _, Placement};
 
 /// How ranks would be placed, as the options of a run say it.
 #[derive(Clone, Debug)]
@@ -60,10 +60,7 @@ pub(crate) struct Inventory {
 impl Inventory {
     /// Looks at the machine whose files are below `root`.
     pub(crate) fn take(root: &Root, wish: &Wish) -> Result<Self, Error> {
-        let allowed = affinity::allowed_of(root).map_err(|error| {
-            let what = format!("cannot tell which cpus there are: {}", crate::data::reason(&error));
-            Error::refused(Explained::new(what).hint("are /proc and /sys mounted?"))
-        })?;
+        let allowed = root.allowed()?;
         let online = topology::online_of(root).unwrap_or_else(|| allowed.clone());
         let Wish { procs, bind, map, cpus } = wish;
         let ranks = Placement::new(root, *procs, *bind, *map, cpus.as_ref())?;

@@ -23,20 +23,18 @@ pub(crate) fn diagnosis(diagnosis: &Diagnosis) -> String {
             line("a run", "with the defaults would be stopped by this");
         }
     }
-    let counted = |grade, one: &str, more: &str| match diagnosis.count(grade) {
-        1 => format!("1 {one}"),
-        n => format!("{n} {more}"),
-    };
+    let count = |grade| diagnosis.count(grade);
+    let counted =
+        |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
     let _ = write!(
         text,
-        "\n{}, {}, {}; {}",
-        counted(Grade::Well, "ok", "ok"),
-        counted(Grade::Note, "note", "notes"),
-        counted(Grade::Warning, "warning", "warnings"),
-        match diagnosis.count(Grade::Stop) {
+        "\n{} ok, {}, {}; {}",
+        count(Grade::Well),
+        counted(count(Grade::Note), "note"),
+        counted(count(Grade::Warning) + count(Grade::Stop), "warning"),
+        match count(Grade::Stop) {
             0 => "nothing would stop a run".to_owned(),
-            1 => "1 more would stop a run".to_owned(),
-            n => format!("{n} more would stop a run"),
+            n => format!("{n} of these would stop a run"),
         }
     );
     text
