@@ -19,6 +19,7 @@ mod clean;
 mod cli;
 mod crew;
 mod data;
+mod doctor;
 mod engine;
 mod error;
 mod figures;
@@ -27,6 +28,7 @@ mod figures;
 pub mod fuzzing;
 mod host;
 mod inject;
+mod inventory;
 mod job;
 pub mod kernel;
 #[path = "../kernels/mod.rs"]

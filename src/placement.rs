@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use crate::error::{Error, Explained};
 use crate::host::affinity::{self, CpuSet};
 use crate::host::limits;
+use crate::host::root::Root;
 use crate::host::topology::{self, Place};
 use crate::options::{Bind, Map, Procs};
 use crate::shm::MAX_PROCS;
@@ -31,16 +32,33 @@ pub(crate) struct ThisMachine;
 
 impl Machine for ThisMachine {
     fn allowed(&self) -> Result<CpuSet, Error> {
-        affinity::allowed()
-            .map_err(|e| Error::refused(format!("cannot read the affinity mask: {e}")))
+        Root::system().allowed()
     }
 
     fn quota(&self) -> Option<f64> {
-        limits::cpu_quota()
+        Root::system().quota()
     }
 
     fn places(&self, cpus: &CpuSet) -> Vec<Place> {
-        topology::places(cpus)
+        Root::system().places(cpus)
+    }
+}
+
+/// A machine as its files show it: this one, or a copy of another.
+impl Machine for Root {
+    fn allowed(&self) -> Result<CpuSet, Error> {
+        affinity::allowed_of(self).map_err(|e| {
+            let what = format!("cannot tell which cpus may be used: {}", crate::data::reason(&e));
+            Error::refused(Explained::new(what).hint("is /proc mounted?"))
+        })
+    }
+
+    fn quota(&self) -> Option<f64> {
+        limits::cpu_quota_of(self)
+    }
+
+    fn places(&self, cpus: &CpuSet) -> Vec<Place> {
+        topology::places_of(self, cpus)
     }
 }
 

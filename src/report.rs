@@ -4,6 +4,8 @@
 //! ends quietly.
 
 mod bench;
+mod doctor;
+mod inventory;
 mod kernels;
 mod plan;
 mod ranking;
@@ -11,6 +13,8 @@ mod ranking;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
+pub(crate) use self::doctor::diagnosis;
+pub(crate) use self::inventory::inventory;
 pub(crate) use self::kernels::{kernel, kernels};
 pub(crate) use self::plan::plan;
 use crate::clean::Cleaned;

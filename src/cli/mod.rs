@@ -3,6 +3,7 @@
 mod batch;
 mod bench;
 mod screen;
+mod topo;
 mod tune;
 mod usage;
 
@@ -17,6 +18,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use self::batch::{BatchCommand, batch};
 use self::bench::{BenchCommand, bench};
 use self::screen::Screen;
+use self::topo::{DoctorCommand, TopoCommand, doctor, topo};
 use self::tune::{TuneCommand, tune};
 use self::usage::usage;
 use crate::clean::clean;
@@ -82,6 +84,13 @@ enum Command {
     /// Real ranks on a real segment, through the code that runs: median, its 95 % interval, and what
     /// disturbed it. Without a name, lists what each bench answers.
     Bench(BenchCommand),
+    /// Show what this machine offers: CPUs, caches, memory, limits, and where ranks would go
+    Topo(TopoCommand),
+    /// Show what would go wrong with a run on this machine, and the exact fix
+    ///
+    /// Looks at CPUs, memory, limits, at who else runs, and whether the system calls of a run work. Exit: 0
+    /// nothing would stop a run, 1 something would, or with --strict a warning was found.
+    Doctor(DoctorCommand),
     /// Remove what dead runs left (normally nothing)
     ///
     /// Stale names of segments in /dev/shm, and in the directories named, hidden files that were to
@@ -185,6 +194,8 @@ pub(crate) fn main() -> Exit {
         Some(Command::Batch(command)) => batch(*command, nested(&matches)),
         Some(Command::Tune(command)) => tune(command),
         Some(Command::Bench(command)) => bench(command, nested(&matches)),
+        Some(Command::Topo(command)) => topo(command),
+        Some(Command::Doctor(command)) => doctor(command),
         Some(Command::Clean(command)) => clean_up(&command),
     }
 }

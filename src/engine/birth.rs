@@ -78,9 +78,14 @@ impl Birth {
 /// Descriptors that are open already, and will be.
 const OTHERS: u64 = 24;
 
+/// Returns how many descriptors a launcher has open with so many `each` rank.
+pub(crate) fn descriptors_needed(procs: u32, each: u64) -> u64 {
+    u64::from(procs) * each + OTHERS
+}
+
 /// Checks the limit on descriptors, of which there are so many `each` rank, before the first rank exists.
 pub(super) fn enough_descriptors(procs: u32, each: u64) -> Result<(), Error> {
-    let need = u64::from(procs) * each + OTHERS;
+    let need = descriptors_needed(procs, each);
     match limits::descriptors() {
         Some(limit) if limit < need => Err(Error::refused(
             Explained::new(format!("{procs} ranks need {need} open files, the limit is {limit}"))

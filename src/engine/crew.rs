@@ -66,7 +66,7 @@ const COMPANIES: usize = 4;
 /// So many ranks may wait in companies other than the one at work.
 const WAITING: usize = 256;
 /// A rank of a crew has two descriptors in its launcher: its pidfd and its line.
-const DESCRIPTORS: u64 = 2;
+pub(crate) const DESCRIPTORS: u64 = 2;
 
 /// Ranks that stay alive between runs. Stays on its thread: they die with the thread that started them.
 #[derive(Debug, Default)]

@@ -30,9 +30,10 @@ mod verify;
 mod world;
 
 pub(crate) use audience::Audience;
+pub(crate) use birth::descriptors_needed;
 pub(crate) use calibrate::{Calibrated, Sample};
 pub(crate) use collect::{Collected, Pinned, RankReport};
-pub(crate) use crew::Crew;
+pub(crate) use crew::{Crew, DESCRIPTORS as CREW_DESCRIPTORS};
 pub(crate) use history::History;
 pub(crate) use names::signal as signal_name;
 pub(crate) use orders::{Cause, Orders};

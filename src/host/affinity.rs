@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use core_affinity::CoreId;
 
+use super::root::Root;
 use crate::error::{Error, Explained};
 
 /// `core_affinity` indexes a mask of this many bits and aborts the process beyond it.
@@ -123,6 +124,18 @@ pub(crate) fn allowed() -> io::Result<CpuSet> {
         .map(|cores| cores.iter().filter_map(|core| u32::try_from(core.id).ok()).collect())
         .filter(|cpus: &CpuSet| !cpus.is_empty())
         .map_or_else(mask, Ok)
+}
+
+/// Returns the same of whoever wrote the files below `root`.
+pub(crate) fn allowed_of(root: &Root) -> io::Result<CpuSet> {
+    if root.is_system() {
+        return allowed();
+    }
+    let status = root.text("proc/self/status").unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.and_then(|list| list.trim().parse().ok())
+        .or_else(|| super::topology::online_of(root))
+        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
 }
 
 /// Why a rank is not pinned.

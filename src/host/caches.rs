@@ -1,11 +1,11 @@
 //! How much the last caches before memory hold, as `/sys` tells.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use serde::{Deserialize, Serialize};
 
 use super::affinity::CpuSet;
+use super::root::Root;
 
 /// Returns the bytes of the last-level caches of these CPUs together, each counted once; `None` where
 /// the system does not say.
@@ -32,11 +32,14 @@ pub(crate) struct Cache {
 
 /// Returns the caches of a CPU, as far as the system tells.
 pub(crate) fn of(cpu: u32) -> Vec<Cache> {
+    below(&Root::system(), cpu)
+}
+
+/// Reads the same below `root`.
+pub(crate) fn below(root: &Root, cpu: u32) -> Vec<Cache> {
     let cache = |index: u32| {
-        let base = format!("/sys/devices/system/cpu/cpu{cpu}/cache/index{index}");
-        let text = |name: &str| {
-            fs::read_to_string(format!("{base}/{name}")).ok().map(|text| text.trim().to_owned())
-        };
+        let base = format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}");
+        let text = |name: &str| root.line(&format!("{base}/{name}"));
         Some(Cache {
             level: text("level")?.parse().ok()?,
             kind: text("type").unwrap_or_default(),

@@ -1,29 +1,76 @@
 //! What may disturb a measurement from outside of this program, as far as the system tells.
 
-use std::fs;
 use std::time::Duration;
 
 use super::affinity::CpuSet;
+use super::frequency;
+use super::root::Root;
+
+/// What some CPUs have done since the system started, added up. Counted in ticks: see [`tick`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// For programs, the system and interrupts.
+    pub(crate) busy: Duration,
+    /// How long the host of this virtual machine has kept them for others; zero on a machine that is none.
+    pub(crate) stolen: Duration,
+    /// All of it, idleness too.
+    pub(crate) all: Duration,
+}
 
 /// Returns how long the host of this virtual machine has kept these CPUs for others, since the system
 /// started; zero on a machine that is none. Counted in ticks: see [`tick`].
 pub(crate) fn stolen(cpus: &CpuSet) -> Option<Duration> {
-    let text = fs::read_to_string("/proc/stat").ok()?;
-    let ticks = stolen_ticks(&text, cpus)?;
-    Some(tick().saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX)))
+    spent_of(&Root::system(), cpus).map(|spent| spent.stolen)
 }
 
-/// The steal column of the lines `cpuN` of these CPUs, added up.
-fn stolen_ticks(text: &str, cpus: &CpuSet) -> Option<u64> {
-    let columns = text.lines().filter_map(|line| {
+/// Returns what these CPUs have done, by the files below `root`.
+pub(crate) fn spent_of(root: &Root, cpus: &CpuSet) -> Option<Spent> {
+    let text = root.text("proc/stat")?;
+    let tick = tick();
+    let ticks = |count: u64| tick.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+    ticks_spent(&text, cpus).map(|[busy, stolen, all]| Spent {
+        busy: ticks(busy),
+        stolen: ticks(stolen),
+        all: ticks(all),
+    })
+}
+
+/// The columns of the lines `cpuN` of these CPUs, added up: busy, stolen, all.
+fn ticks_spent(text: &str, cpus: &CpuSet) -> Option<[u64; 3]> {
+    let lines = text.lines().filter_map(|line| {
         let mut words = line.strip_prefix("cpu")?.split_ascii_whitespace();
         let cpu: u32 = words.next().filter(|_| !line.starts_with("cpu "))?.parse().ok()?;
         if !cpus.contains(cpu) {
             return None;
         }
-        words.nth(7)?.parse::<u64>().ok()
+        // Guests are counted as user time already (Documentation/filesystems/proc.rst).
+        let mut columns = [0_u64; 8];
+        for column in &mut columns {
+            *column = words.next()?.parse().ok()?;
+        }
+        let [user, nice, system, idle, iowait, irq, softirq, stolen] = columns;
+        let busy = user + nice + system + irq + softirq;
+        Some([busy, stolen, busy + idle + iowait + stolen])
     });
-    columns.reduce(u64::saturating_add)
+    lines.reduce(|sum, line| std::array::from_fn(|at| sum[at].saturating_add(line[at])))
+}
+
+/// How much the machine has to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Load {
+    /// Tasks that ran, or waited for a CPU or a disk, averaged over the last minute.
+    pub(crate) minute: f64,
+    /// Tasks that run, or wait for a CPU, at this moment; this one too.
+    pub(crate) now: u64,
+}
+
+/// Returns how much the machine has to do.
+pub(crate) fn load_of(root: &Root) -> Option<Load> {
+    let text = root.line("proc/loadavg")?;
+    let mut words = text.split(' ');
+    let minute = words.next()?.parse().ok()?;
+    let now = words.nth(2)?.split('/').next()?.parse().ok()?;
+    Some(Load { minute, now })
 }
 
 /// Returns the unit in which the system counts stolen time.
@@ -36,8 +83,7 @@ pub(crate) fn tick() -> Duration {
 
 /// Returns what decides the frequency of a CPU, where the system says: `performance`, `powersave`.
 pub(crate) fn governor(cpu: u32) -> Option<String> {
-    let path = format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor");
-    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+    frequency::governor_of(&Root::system(), cpu)
 }
 
 #[cfg(test)]
@@ -45,9 +91,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steal_is_the_eighth_column_of_the_cpus_that_are_asked_for() {
+    fn what_cpus_have_done_is_in_eight_columns_of_those_that_are_asked_for() {
         let text = "cpu  9 9 9 9 9 9 9 99 9 9\ncpu0 1 2 3 4 5 6 7 8 0 0\ncpu1 1 2 3 4 5 6 7 20 0 0\nintr 5\n";
-        let ticks = |cpus: &str| stolen_ticks(text, &cpus.parse().unwrap());
-        assert_eq!((ticks("0"), ticks("0-1"), ticks("7")), (Some(8), Some(28), None));
+        let ticks = |cpus: &str| ticks_spent(text, &cpus.parse().unwrap());
+        assert_eq!(ticks("0"), Some([19, 8, 36]));
+        assert_eq!(ticks("0-1"), Some([38, 28, 84]));
+        assert_eq!(ticks("7"), None);
     }
 }

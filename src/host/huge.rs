@@ -4,16 +4,17 @@
 //! those for private memory: `shmem_enabled` for a memfd, a mount option for `/dev/shm`
 //! (Documentation/admin-guide/mm/transhuge.rst). The usual setting is "never" for both.
 
-use std::fs;
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
 use super::map::Window;
+use super::root::Root;
 
 /// Smaller arrays have no huge page's worth.
 pub(crate) const WORTH: u64 = 2 << 20;
 const RULE: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+const RULES: &str = "sys/kernel/mm/transparent_hugepage";
 
 /// What holds the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,13 @@ pub(crate) enum Holder {
 
 /// Returns what would have to be done for this machine to give huge pages; `None` if it does.
 pub(crate) fn missing(holder: Holder) -> Option<String> {
-    let rule = fs::read_to_string(RULE).unwrap_or_default();
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    missing_of(&Root::system(), holder)
+}
+
+/// Reads the same below `root`.
+pub(crate) fn missing_of(root: &Root, holder: Holder) -> Option<String> {
+    let rule = root.text(&format!("{RULES}/shmem_enabled")).unwrap_or_default();
+    let mounts = root.text("proc/self/mounts").unwrap_or_default();
     if gives(holder, &rule, &mounts) {
         return None;
     }
@@ -43,17 +49,9 @@ fn gives(holder: Holder, rule: &str, mounts: &str) -> bool {
         _ if word == "force" => true,
         _ if word == "deny" => false,
         Holder::Memfd => word != "never",
-        Holder::DevShm => mounts
-            .lines()
-            .filter_map(|line| {
-                let mut fields = line.split(' ').skip(1);
-                (fields.next() == Some("/dev/shm")).then(|| fields.nth(1).unwrap_or_default())
-            })
-            .next_back() // The last one is on top.
-            .is_some_and(|options| {
-                let huge = options.split(',').find_map(|option| option.strip_prefix("huge="));
-                huge.is_some_and(|word| word != "never")
-            }),
+        Holder::DevShm => {
+            super::limits::mounted(mounts, "huge=").is_some_and(|word| word != "never")
+        }
     }
 }
 
@@ -64,8 +62,38 @@ fn chosen(rule: &str) -> Option<&str> {
 
 /// Returns the rule for private memory (`enabled`) or for shared (`shmem_enabled`), in the kernel's word.
 pub(crate) fn rule(name: &str) -> Option<String> {
-    let text = fs::read_to_string(format!("/sys/kernel/mm/transparent_hugepage/{name}")).ok()?;
-    chosen(&text).map(str::to_owned)
+    rule_of(&Root::system(), name)
+}
+
+/// Reads the same below `root`.
+pub(crate) fn rule_of(root: &Root, name: &str) -> Option<String> {
+    chosen(&root.text(&format!("{RULES}/{name}"))?).map(str::to_owned)
+}
+
+/// Pages of one size that were set aside, which spmd does not use: they are lost to everybody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reserved {
+    /// Of one page.
+    pub(crate) bytes: u64,
+    pub(crate) total: u64,
+    pub(crate) free: u64,
+}
+
+/// Returns the sizes of huge pages that this machine can set aside, and how many it has.
+pub(crate) fn reserved_of(root: &Root) -> Vec<Reserved> {
+    const POOLS: &str = "sys/kernel/mm/hugepages";
+    let pool = |name: &String| {
+        let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+        let number = |file: &str| root.number(&format!("{POOLS}/{name}/{file}"));
+        Some(Reserved {
+            bytes: kib.checked_mul(1024)?,
+            total: number("nr_hugepages")?,
+            free: number("free_hugepages")?,
+        })
+    };
+    let mut pools: Vec<Reserved> = root.names(POOLS).iter().filter_map(pool).collect();
+    pools.sort_unstable_by_key(|pool| pool.bytes);
+    pools
 }
 
 /// What is asked of the system.
@@ -97,7 +125,7 @@ pub(crate) fn advise(window: &Window, advice: Advice) {
 
 /// Returns the bytes of shared memory that this process has mapped in huge pages.
 pub(crate) fn mapped() -> u64 {
-    let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
     let kib = |name: &str| -> u64 {
         let line = rollup.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or(0)

@@ -2,68 +2,185 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
+
+use super::affinity::CpuSet;
+use super::rlimits::{self, Resource};
+use super::root::Root;
 
 /// Returns the CPU quota in CPUs, over all ancestors; `None` if there is none.
 pub(crate) fn cpu_quota() -> Option<f64> {
-    strictest("cpu", read_cpu_max, read_cfs_quota)
+    cpu_quota_of(&Root::system())
+}
+
+/// Reads the same below `root`.
+pub(crate) fn cpu_quota_of(root: &Root) -> Option<f64> {
+    groups(root, "cpu").iter().filter_map(|group| group.quota(root)).min_by(f64::total_cmp)
 }
 
 /// Returns the bytes that our control group may have, over all ancestors; `None` if there is no limit.
 pub(crate) fn memory_limit() -> Option<u64> {
-    let read = |group: &Path, file: &str| -> Option<f64> {
-        // "max" is no number; version 1 writes no limit as one that no machine has.
-        let bytes: f64 = fs::read_to_string(group.join(file)).ok()?.trim().parse().ok()?;
-        (bytes < f64::from(u32::MAX) * f64::from(1 << 24)).then_some(bytes)
-    };
-    strictest(
-        "memory",
-        |group| read(group, "memory.max"),
-        |group| read(group, "memory.limit_in_bytes"),
-    )
-    .map(|bytes| bytes as u64)
+    memory_limit_of(&Root::system())
 }
 
-/// The least that a controller allows us, as version 2 and version 1 of control groups say it.
-fn strictest(
-    controller: &str,
-    version2: impl Fn(&Path) -> Option<f64>,
-    version1: impl Fn(&Path) -> Option<f64>,
-) -> Option<f64> {
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    groups
-        .lines()
-        .filter_map(|line| {
-            let mut parts = line.splitn(3, ':');
-            let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
-            if controllers.is_empty() {
-                least(path, "/sys/fs/cgroup", &version2)
-            } else if controllers.split(',').any(|name| name == controller) {
-                least(path, &format!("/sys/fs/cgroup/{controller}"), &version1)
-            } else {
-                None
-            }
+/// Reads the same below `root`.
+pub(crate) fn memory_limit_of(root: &Root) -> Option<u64> {
+    // "max" is no number; version 1 writes no limit as one that no machine has.
+    const NONE: u64 = 1 << 56;
+    let limit = |group: &Group| group.number(root, "memory.max", "memory.limit_in_bytes");
+    groups(root, "memory").iter().filter_map(limit).filter(|bytes| *bytes < NONE).min()
+}
+
+/// Returns the CPUs that our control group may use, where it says.
+pub(crate) fn cpuset_of(root: &Root) -> Option<CpuSet> {
+    // The nearest group that has the controller: what is effective there regards all above.
+    groups(root, "cpuset").iter().find_map(|group| match group.version {
+        Version::Two => root.cpus(&group.file("cpuset.cpus.effective")),
+        Version::One => root
+            .cpus(&group.file("cpuset.effective_cpus"))
+            .or_else(|| root.cpus(&group.file("cpuset.cpus"))),
+    })
+}
+
+/// How often a quota has held a control group back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Throttled {
+    /// The quota's periods in which somebody ran.
+    pub(crate) periods: u64,
+    /// Those in which all had to stop.
+    pub(crate) stopped: u64,
+    /// For how long, over all CPUs.
+    pub(crate) time: Duration,
+}
+
+/// Returns how often our control group was held back since it exists: the worst of it and its ancestors.
+pub(crate) fn throttled_of(root: &Root) -> Option<Throttled> {
+    let read = |group: &Group| {
+        let text = root.text(&group.file("cpu.stat"))?;
+        let number = |name: &str| -> Option<u64> {
+            text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
+        };
+        Some(Throttled {
+            periods: number("nr_periods ")?,
+            stopped: number("nr_throttled ")?,
+            time: match group.version {
+                Version::Two => Duration::from_micros(number("throttled_usec ")?),
+                Version::One => Duration::from_nanos(number("throttled_time ")?),
+            },
         })
-        .min_by(f64::total_cmp)
+    };
+    groups(root, "cpu").iter().filter_map(read).max_by_key(|throttled| throttled.time)
 }
 
-/// The least of what `read` finds in the group `path` below `root` and in all its ancestors.
-fn least(path: &str, root: &str, read: impl Fn(&Path) -> Option<f64>) -> Option<f64> {
-    let below = Path::new(path.trim_start_matches('/'));
-    below.ancestors().filter_map(|group| read(&Path::new(root).join(group))).min_by(f64::total_cmp)
+/// Returns how many more tasks our control group may have, over all ancestors.
+pub(crate) fn tasks_left_of(root: &Root) -> Option<u64> {
+    let left = |group: &Group| {
+        let [most, now]: [Option<u64>; 2] =
+            ["pids.max", "pids.current"].map(|file| root.number(&group.file(file)));
+        most?.checked_sub(now?)
+    };
+    groups(root, "pids").iter().filter_map(left).min()
 }
 
-/// Version 2: `cpu.max` holds "max 100000" or "200000 100000".
-fn read_cpu_max(group: &Path) -> Option<f64> {
-    let text = fs::read_to_string(group.join("cpu.max")).ok()?;
-    let (quota, period) = text.trim().split_once(' ')?;
-    ratio(quota, period)
+/// What a control group bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bounded {
+    Cpu,
+    Memory,
+    Tasks,
 }
 
-/// Version 1: a quota of -1 is none.
-fn read_cfs_quota(group: &Path) -> Option<f64> {
-    let quota = fs::read_to_string(group.join("cpu.cfs_quota_us")).ok()?;
-    let period = fs::read_to_string(group.join("cpu.cfs_period_us")).ok()?;
-    ratio(quota.trim(), period.trim())
+/// Returns the command that lifts the tightest bound of our control groups, if there is one.
+pub(crate) fn lift_of(root: &Root, what: Bounded) -> Option<String> {
+    let (controller, two, one, none) = match what {
+        Bounded::Cpu => ("cpu", "cpu.max", "cpu.cfs_quota_us", ["max", "-1"]),
+        Bounded::Memory => ("memory", "memory.max", "memory.limit_in_bytes", ["max", "-1"]),
+        Bounded::Tasks => ("pids", "pids.max", "pids.max", ["max", "max"]),
+    };
+    let bound = |group: &Group| match what {
+        Bounded::Cpu => group.quota(root),
+        Bounded::Memory | Bounded::Tasks => group.number(root, two, one),
+    };
+    let tightest = groups(root, controller)
+        .into_iter()
+        .filter_map(|group| Some((bound(&group)?, group)))
+        .min_by(|(a, _), (b, _)| a.total_cmp(b));
+    let (_, group) = tightest?;
+    let (file, none) = match group.version {
+        Version::Two => (two, none[0]),
+        Version::One => (one, none[1]),
+    };
+    Some(format!("as root, echo {none} > /{}", group.file(file)))
+}
+
+/// Which of the two kinds of control groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+/// A control group that we are in.
+#[derive(Debug)]
+struct Group {
+    version: Version,
+    /// Where its files are.
+    dir: String,
+}
+
+impl Group {
+    fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.dir)
+    }
+
+    /// Reads a number, by the name it has in each version.
+    fn number<T: std::str::FromStr>(&self, root: &Root, two: &str, one: &str) -> Option<T> {
+        root.number(&self.file(match self.version {
+            Version::One => one,
+            Version::Two => two,
+        }))
+    }
+
+    fn quota(&self, root: &Root) -> Option<f64> {
+        match self.version {
+            // "max 100000" or "200000 100000".
+            Version::Two => {
+                let text = root.line(&self.file("cpu.max"))?;
+                let (quota, period) = text.split_once(' ')?;
+                ratio(quota, period)
+            }
+            // A quota of -1 is none.
+            Version::One => {
+                let [quota, period] = ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+                    .map(|name| root.line(&self.file(name)));
+                ratio(&quota?, &period?)
+            }
+        }
+    }
+}
+
+/// Returns the groups that may bound what a controller gives us: ours and its ancestors, nearest first, in
+/// the one hierarchy of version 2 and in that of version 1 which has the controller.
+fn groups(root: &Root, controller: &str) -> Vec<Group> {
+    let mut found = Vec::new();
+    for line in root.text("proc/self/cgroup").unwrap_or_default().lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (version, base) = if controllers.is_empty() {
+            (Version::Two, "sys/fs/cgroup".to_owned())
+        } else if controllers.split(',').any(|name| name == controller) {
+            (Version::One, format!("sys/fs/cgroup/{controller}"))
+        } else {
+            continue;
+        };
+        let below = Path::new(path.trim_start_matches('/'));
+        found.extend(below.ancestors().map(|group| {
+            let dir =
+                Path::new(&base).join(group).to_string_lossy().trim_end_matches('/').to_owned();
+            Group { version, dir }
+        }));
+    }
+    found
 }
 
 fn ratio(quota: &str, period: &str) -> Option<f64> {
@@ -81,18 +198,12 @@ pub(crate) struct OomKills {
 impl OomKills {
     /// Begins to watch.
     pub(crate) fn now() -> Self {
-        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let counted = groups.lines().find_map(|line| {
-            let mut parts = line.splitn(3, ':').skip(1);
-            let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
-            let (root, file) = if controllers.is_empty() {
-                ("/sys/fs/cgroup", "memory.events")
-            } else if controllers.split(',').any(|name| name == "memory") {
-                ("/sys/fs/cgroup/memory", "memory.oom_control") // Version 1.
-            } else {
-                return None;
-            };
-            let file = Path::new(root).join(path).join(file);
+        let root = Root::system();
+        let counted = groups(&root, "memory").iter().find_map(|group| {
+            let file = root.path(&group.file(match group.version {
+                Version::Two => "memory.events",
+                Version::One => "memory.oom_control",
+            }));
             Some((oom_kills(&file)?, file))
         });
         Self { counted: counted.map(|(count, file)| (file, count)) }
@@ -142,28 +253,71 @@ fn file_system(path: &std::ffi::CStr) -> Option<libc::statvfs> {
 
 /// Returns the bytes of memory the kernel thinks can still be had without swapping.
 pub(crate) fn available_memory() -> Option<u64> {
-    memory("MemAvailable:")
+    available_memory_of(&Root::system())
+}
+
+/// Reads the same below `root`.
+pub(crate) fn available_memory_of(root: &Root) -> Option<u64> {
+    memory(root, "proc/meminfo", "MemAvailable:")
 }
 
 /// Returns the bytes of memory that this machine has.
 pub(crate) fn total_memory() -> Option<u64> {
-    memory("MemTotal:")
+    total_memory_of(&Root::system())
 }
 
-fn memory(what: &str) -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
+/// Reads the same below `root`.
+pub(crate) fn total_memory_of(root: &Root) -> Option<u64> {
+    memory(root, "proc/meminfo", "MemTotal:")
+}
+
+/// Returns the bytes of memory of a NUMA node: all of them, and those in nobody's use.
+pub(crate) fn node_memory_of(root: &Root, node: u32) -> (Option<u64>, Option<u64>) {
+    let path = format!("sys/devices/system/node/node{node}/meminfo");
+    let read = |what: &str| memory(root, &path, &format!("Node {node} {what}"));
+    (read("MemTotal:"), read("MemFree:"))
+}
+
+fn memory(root: &Root, path: &str, what: &str) -> Option<u64> {
+    let text = root.text(path)?;
     let line = text.lines().find_map(|line| line.strip_prefix(what))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
 
+/// What a file system in memory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) bytes: u64,
+    /// Not known of a copy.
+    pub(crate) free: Option<u64>,
+}
+
+/// Returns how much `/dev/shm` holds; `None` where there is none.
+pub(crate) fn dev_shm_of(root: &Root) -> Option<Room> {
+    const DIR: &std::ffi::CStr = c"/dev/shm";
+    if root.is_system() {
+        return Some(Room { bytes: room_bytes(DIR)?, free: free_bytes(DIR) });
+    }
+    // A copy has its mount's word alone: `size=65536k`.
+    let mounts = root.text("proc/self/mounts")?;
+    let kib: u64 = mounted(&mounts, "size=")?.strip_suffix('k')?.parse().ok()?;
+    Some(Room { bytes: kib.checked_mul(1024)?, free: None })
+}
+
+/// Returns the value of a mount option of `/dev/shm`, written `name=`, from the list of mounts.
+pub(crate) fn mounted<'a>(mounts: &'a str, name: &str) -> Option<&'a str> {
+    let mut options = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        (fields.next() == Some("/dev/shm")).then(|| fields.nth(1).unwrap_or_default())
+    });
+    // The last one is on top.
+    options.next_back()?.split(',').find_map(|option| option.strip_prefix(name))
+}
+
 /// Returns how many descriptors this process may have open.
-#[expect(unsafe_code, reason = "getrlimit")]
 pub(crate) fn descriptors() -> Option<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: writable memory of its type.
-    let done = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    (done == 0).then_some(limit.rlim_cur)
+    rlimits::soft(Resource::Files)
 }
 
 /// Writes a number of bytes as people read it: `1.5 GiB`.
@@ -183,4 +337,77 @@ pub(crate) fn bytes(count: u64) -> String {
         unit = next;
     }
     format!("{value:.1} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::root::tests::Tree;
+
+    #[test]
+    fn the_least_of_a_group_and_its_ancestors_bounds_us_in_version_2() {
+        let tree = Tree::new(&[
+            ("proc/self/cgroup", "0::/a/b\n"),
+            ("sys/fs/cgroup/a/cpu.max", "150000 100000\n"),
+            ("sys/fs/cgroup/a/b/cpu.max", "max 100000\n"),
+            ("sys/fs/cgroup/a/memory.max", "max\n"),
+            ("sys/fs/cgroup/a/b/memory.max", "1073741824\n"),
+            ("sys/fs/cgroup/a/cpuset.cpus.effective", "0-3\n"),
+            ("sys/fs/cgroup/a/cpu.stat", "nr_periods 10\nnr_throttled 4\nthrottled_usec 2500\n"),
+            ("sys/fs/cgroup/a/b/pids.max", "20\n"),
+            ("sys/fs/cgroup/a/b/pids.current", "5\n"),
+        ]);
+        let root = &tree.root;
+        assert_eq!(cpu_quota_of(root), Some(1.5));
+        assert_eq!(memory_limit_of(root), Some(1 << 30));
+        assert_eq!(cpuset_of(root).unwrap().to_string(), "0-3");
+        let time = Duration::from_micros(2500);
+        assert_eq!(throttled_of(root), Some(Throttled { periods: 10, stopped: 4, time }));
+        assert_eq!(tasks_left_of(root), Some(15));
+        let lift = |what| lift_of(root, what).unwrap();
+        assert_eq!(lift(Bounded::Cpu), "as root, echo max > /sys/fs/cgroup/a/cpu.max");
+        assert_eq!(lift(Bounded::Memory), "as root, echo max > /sys/fs/cgroup/a/b/memory.max");
+        assert_eq!(lift(Bounded::Tasks), "as root, echo max > /sys/fs/cgroup/a/b/pids.max");
+    }
+
+    #[test]
+    fn version_1_has_a_hierarchy_for_each_controller() {
+        let tree = Tree::new(&[
+            ("proc/self/cgroup", "4:memory:/m\n2:cpu,cpuacct:/c\n1:cpuset:/\n0::/\n"),
+            ("sys/fs/cgroup/cpu/c/cpu.cfs_quota_us", "50000\n"),
+            ("sys/fs/cgroup/cpu/c/cpu.cfs_period_us", "100000\n"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n"),
+            ("sys/fs/cgroup/cpu/c/cpu.stat", "nr_periods 3\nnr_throttled 1\nthrottled_time 7\n"),
+            ("sys/fs/cgroup/memory/m/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "4096\n"),
+            ("sys/fs/cgroup/cpuset/cpuset.effective_cpus", "0,2\n"),
+        ]);
+        let root = &tree.root;
+        assert_eq!(cpu_quota_of(root), Some(0.5));
+        assert_eq!(memory_limit_of(root), Some(4096));
+        assert_eq!(cpuset_of(root).unwrap().to_string(), "0,2");
+        assert_eq!(throttled_of(root).unwrap().time, Duration::from_nanos(7));
+        assert_eq!((tasks_left_of(root), lift_of(root, Bounded::Tasks)), (None, None));
+        let lift = lift_of(root, Bounded::Cpu).unwrap();
+        assert_eq!(lift, "as root, echo -1 > /sys/fs/cgroup/cpu/c/cpu.cfs_quota_us");
+    }
+
+    #[test]
+    fn memory_is_the_machines_and_each_nodes() {
+        let tree = Tree::new(&[
+            ("proc/meminfo", "MemTotal:       2048 kB\nMemAvailable:   1024 kB\n"),
+            (
+                "sys/devices/system/node/node1/meminfo",
+                "Node 1 MemTotal:  64 kB\nNode 1 MemFree:  32 kB\n",
+            ),
+            ("proc/self/mounts", "shm /dev/shm tmpfs rw,size=65536k 0 0\n"),
+        ]);
+        let root = &tree.root;
+        assert_eq!(total_memory_of(root), Some(2 << 20));
+        assert_eq!(available_memory_of(root), Some(1 << 20));
+        assert_eq!(node_memory_of(root, 1), (Some(64 << 10), Some(32 << 10)));
+        assert_eq!(node_memory_of(root, 0), (None, None));
+        assert_eq!(dev_shm_of(root), Some(Room { bytes: 64 << 20, free: None }));
+    }
 }

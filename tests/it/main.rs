@@ -33,5 +33,6 @@ mod signals;
 mod streams;
 mod strikes;
 mod tidy;
+mod topo;
 mod trace;
 mod values;

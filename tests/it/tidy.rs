@@ -93,6 +93,8 @@ const ORDER: &[&[&str]] = &[
     &["crew"],
     &["run"],
     &["record"],
+    &["doctor"],
+    &["inventory"],
     &["clean"],
     &["engine"],
     &["worker"],
