@@ -110,6 +110,7 @@ const ORDER: &[&[&str]] = &[
     &["kernel"],
     &["shm"],
     &["left"],
+    &["scaling"],
     &["statistics", "figures"],
     &["schedule"],
     &["data"],
