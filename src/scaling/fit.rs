@@ -281,36 +281,48 @@ fn best(rows: &[Row], supports: &[&[usize]]) -> Option<[f64; 3]> {
         };
         rows.iter().map(off).sum()
     };
-    supports
-        .iter()
-        .filter_map(|support| solve(rows, support))
-        .filter(|found| found.iter().all(|coefficient| *coefficient >= 0.0))
-        .map(|found| (squares(&found), found))
-        .min_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, found)| found)
+    let allowed = |support: &&[usize]| {
+        solve(rows, support).filter(|found| found.iter().all(|coefficient| *coefficient >= 0.0))
+    };
+    // Nothing is below the minimum without bounds, if that lies within them; mostly it does.
+    let (all, bounded) = supports.split_first()?;
+    allowed(all).or_else(|| {
+        bounded
+            .iter()
+            .filter_map(allowed)
+            .map(|found| (squares(&found), found))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, found)| found)
+    })
 }
 
 /// Solves the normal equations of these coefficients, by elimination.
 fn solve(rows: &[Row], support: &[usize]) -> Option<[f64; 3]> {
     let size = support.len();
+    let mut matrix = [[0.0_f64; 4]; 3];
+    for row in rows {
+        let weight = 1.0 / (row.scale * row.scale);
+        for (sums, &column) in matrix.iter_mut().zip(support) {
+            let weighted = row.columns[column] * weight;
+            for (sum, &other) in sums.iter_mut().zip(support) {
+                *sum += weighted * row.columns[other];
+            }
+            sums[3] += weighted * row.seen;
+        }
+    }
     // Columns of one length: they are of very different ones, with many ranks.
     let mut lengths = [0.0_f64; 3];
-    for (length, &column) in lengths.iter_mut().zip(support) {
-        let square = |row: &Row| (row.columns[column] / row.scale).powi(2);
-        *length = rows.iter().map(square).sum::<f64>().sqrt();
-        if !(length.is_finite() && *length > 0.0) {
+    for at in 0..size {
+        lengths[at] = matrix[at][at].sqrt();
+        if !(lengths[at].is_finite() && lengths[at] > 0.0) {
             return None;
         }
     }
-    let mut matrix = [[0.0_f64; 4]; 3];
-    for row in rows {
-        let x = |at: usize| row.columns[support[at]] / row.scale / lengths[at];
-        for (i, sums) in matrix.iter_mut().enumerate().take(size) {
-            for (j, sum) in sums.iter_mut().enumerate().take(size) {
-                *sum += x(i) * x(j);
-            }
-            sums[3] += x(i) * row.seen / row.scale;
+    for (sums, length) in matrix.iter_mut().zip(lengths).take(size) {
+        for (sum, other) in sums.iter_mut().zip(lengths).take(size) {
+            *sum /= length * other;
         }
+        sums[3] /= length;
     }
     for at in 0..size {
         let pivot =
