@@ -1,9 +1,10 @@
 //! Two sets of samples of the same thing: which is faster, if that can be said at all.
 //!
-//! The ratio of the medians has an interval; a difference is shown where the interval does not hold 1. Whether
-//! the second is *worse than allowed* is another question, with three answers: only an interval that lies
-//! wholly beyond the allowance shows it, only one that lies wholly within refutes it, and in between samples
-//! are too few to say. So a gate that fails at the first alone is set off by noise at most one time in forty.
+//! The ratio of the medians has an interval; a difference is shown where the interval does not hold 1.
+//! Whether the second is *worse than allowed* is another question, with three answers: only an interval that
+//! lies wholly beyond the allowance shows it, only one that lies wholly within refutes it, and in between
+//! samples are too few to say. So a gate that fails at the first alone is set off by noise at most one time
+//! in forty.
 
 use serde::Serialize;
 

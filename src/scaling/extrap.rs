@@ -63,7 +63,8 @@ mod tests {
         ]);
         assert_eq!(
             found,
-            "{\"params\":{\"p\":4},\"callpath\":\"main->compute\",\"metric\":\"time\",\"value\":[0.521,0.5198,0.5223]}\n\
+            "{\"params\":{\"p\":4},\"callpath\":\"main->compute\",\"metric\":\"time\",\
+             \"value\":[0.521,0.5198,0.5223]}\n\
              {\"params\":{\"p\":8},\"callpath\":\"say \\\"x\\\"\",\"metric\":\"time\",\"value\":[1.0]}\n"
         );
     }

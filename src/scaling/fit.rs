@@ -110,8 +110,8 @@ pub(crate) enum Reach {
 }
 
 impl Fit {
-    /// Fits a law to a study. Refused, with the reason, where the law is of other studies, or where points are
-    /// so few that any law would fit.
+    /// Fits a law to a study. Refused, with the reason, where the law is of other studies, or where points
+    /// are so few that any law would fit.
     pub(crate) fn of(study: &Study, law: Law) -> Result<Self, Explained> {
         if let Some(why) = law.unfit_for(study.kind) {
             return Err(format!("{} says nothing here: {why}", law.name()).into());

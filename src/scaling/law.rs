@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | Amdahl (1967) | 1/(s + (1−s)/p) | strong studies: s of one rank's time is serial |
 //! | Gustafson (1988) | p − s·(p−1) | weak ones: s of the time on p ranks is serial |
-//! | Universal Scalability Law, Gunther (1993) | p/(1 + σ(p−1) + κp(p−1)) | both: σ queues for something shared, κ of keeping alike what each has |
+//! | USL: Universal Scalability Law, Gunther (1993) | p/(1 + σ(p−1) + κp(p−1)) | both |
+//!
+//! In the last, σ is of queues for something shared, and κ of keeping alike what each rank has.
 //!
 //! Each is linear in parameters of its own, once it is written for the right quantity. With w the work as a
 //! multiple of one rank's, and T₁ the time of one rank, which is fitted with the rest:

@@ -1,8 +1,8 @@
 //! Where the ranks' time went: parts that add up to all of it.
 //!
-//! A trial of p ranks that takes T costs p·T *rank-seconds*. Without any loss the work would cost what it costs
-//! the base: w·T_base, where w is how many times the base's work it is (1 in a strong study). That is the
-//! *ideal*, and its share of p·T is the efficiency. So what is between the two is exactly what there is
+//! A trial of p ranks that takes T costs p·T *rank-seconds*. Without any loss the work would cost what it
+//! costs the base: w·T_base, where w is how many times the base's work it is (1 in a strong study). That is
+//! the *ideal*, and its share of p·T is the efficiency. So what is between the two is exactly what there is
 //! to explain:
 //!
 //! ```text
@@ -10,47 +10,49 @@
 //!                   +  memory + steal + frequency + computing  +  output + rest
 //! ```
 //!
-//! **Each part is a difference.** The base, too, claims, touches pages and is launched. Time of that kind is no
-//! loss as long as it is what the base spent; a part is what the ranks spent on it *beyond* w times what the base
-//! did. One that is negative is a gain: a slice that fits into caches at last makes `computing` negative.
-//! Beside each part stands what was spent in all.
+//! **Each part is a difference.** The base, too, claims, touches pages and is launched. Time of that kind is
+//! no loss as long as it is what the base spent; a part is what the ranks spent on it *beyond* w times what
+//! the base did. One that is negative is a gain: a slice that fits into caches at last makes `computing`
+//! negative. Beside each part stands what was spent in all.
 //!
-//! **Why it closes.** The time of a rank is cut in one way: launch, touch and output are of the launcher's clock
-//! and every rank's alike (p times the phase); in between, each rank's own clock cuts its time into busy,
-//! claiming and waiting. What none of them says is the rest: p·T less all of these. The same is done to the base. The
-//! waits are cut into imbalance and barrier, the excess of busy time into memory, steal, frequency and computing, each
-//! time so that the last takes what the others leave. So the sum is an identity, whatever is measured. What is
-//! *not* one is that the rest is small: the clocks of launcher and ranks are different, and a rest above 1 % of
-//! p·T says that they do not agree, or that something is done which nobody times ([`Losses::closes`]).
+//! **Why it closes.** The time of a rank is cut in one way: launch, touch and output are of the launcher's
+//! clock and every rank's alike (p times the phase); in between, each rank's own clock cuts its time into
+//! busy, claiming and waiting. What none of them says is the rest: p·T less all of these. The same is done to
+//! the base. The waits are cut into imbalance and barrier, the excess of busy time into memory, steal,
+//! frequency and computing, each time so that the last takes what the others leave. So the sum is an
+//! identity, whatever is measured. What is *not* one is that the rest is small: the clocks of launcher and
+//! ranks are different, and a rest above 1 % of p·T says that they do not agree, or that something is done
+//! which nobody times ([`Losses::closes`]).
 //!
 //! **What each part means, and cannot.**
 //!
-//! - `launch`: until the last rank has attached. Ranks that are up early wait in it, and are counted for all of it.
+//! - `launch`: until the last rank has attached. Ranks that are up early wait in it, and are counted for all
+//!   of it.
 //! - `touch`: until the last rank has made its pages present. Part of the first pass only.
-//! - `claim`: asking for chunks, waiting for the counter's lock included: more of it means smaller chunks or more
-//!   ranks, and it cannot tell these apart.
-//! - `imbalance`: waits that would not be if all ranks had been busy as long as the busiest, Σ(max − own) of busy
-//!   and claiming. Chunks that are too large, CPUs of different speed and a serial share of the kernel all look
-//!   like this.
+//! - `claim`: asking for chunks, waiting for the counter's lock included: more of it means smaller chunks or
+//!   more ranks, and it cannot tell these apart.
+//! - `imbalance`: waits that would not be if all ranks had been busy as long as the busiest, Σ(max − own) of
+//!   busy and claiming. Chunks that are too large, CPUs of different speed and a serial share of the kernel
+//!   all look like this.
 //! - `barrier`: what is left of the waits: waking up, ranks that began late, several passes with a different
-//!   busiest rank each. Where ranks waited less than their imbalance says, clocks disagree; then all waits are
-//!   imbalance, and this is 0 beyond the base.
-//! - `memory`: p ranks that move D bytes through a ceiling of B bytes/s take p·D/B rank-seconds at least, as long as
-//!   all of them are at it. What of that is beyond w times the base's busy time is no fault of the
+//!   busiest rank each. Where ranks waited less than their imbalance says, clocks disagree; then all waits
+//!   are imbalance, and this is 0 beyond the base.
+//! - `memory`: p ranks that move D bytes through a ceiling of B bytes/s take p·D/B rank-seconds at least, as
+//!   long as all of them are at it. What of that is beyond w times the base's busy time is no fault of the
 //!   program: no more than the whole excess of busy time. D is what the kernel declares: what caches save or
 //!   add is not in it.
 //! - `steal`: what the host kept for others beyond what it kept in the base's trial, at most what memory
 //!   has left of the excess: time stolen from a rank that waits anyway costs nothing.
-//! - `frequency`: what busy time would have been shorter at the base's clock, at most what is left. Work that waits for
-//!   memory does not get faster with the clock: therefore memory comes first.
-//! - `computing`: what is left. The same work took longer, or shorter, and none of the above says why: caches,
-//!   siblings of a core, memory traffic that the kernel does not declare.
+//! - `frequency`: what busy time would have been shorter at the base's clock, at most what is left. Work that
+//!   waits for memory does not get faster with the clock: therefore memory comes first.
+//! - `computing`: what is left. The same work took longer, or shorter, and none of the above says why:
+//!   caches, siblings of a core, memory traffic that the kernel does not declare.
 //! - `output`: verifying and writing, while ranks are gone. Part of a whole run only.
 //! - `rest`: what nobody timed.
 //!
-//! The window may be a whole run of one pass, or one pass of the steady state, whose launch, touch and output are 0; for
-//! base and trial it has to be the same. Ranks' times are of one pass, so a whole run of several has no
-//! such budget.
+//! The window may be a whole run of one pass, or one pass of the steady state, whose launch, touch and output
+//! are 0; for base and trial it has to be the same. Ranks' times are of one pass, so a whole run of several
+//! has no such budget.
 
 use serde::Serialize;
 
@@ -262,7 +264,8 @@ mod tests {
 
     #[test]
     fn planted_parts_are_found() {
-        // One rank: launch 1, touch 2, busy 80, claim 0.5, waits 0.1, output 1, and 0.4 that nobody times: 85.
+        // One rank: launch 1, touch 2, busy 80, claim 0.5, waits 0.1, output 1, and 0.4 that nobody times:
+        // 85.
         let base = Spent {
             launch: 1.0,
             touch: 2.0,
@@ -271,7 +274,8 @@ mod tests {
             clock: Some(4.0),
             ..Spent::pass(85.0, vec![rank(80.0, 0.5, 0.1)])
         };
-        // Two: 98 busy, of which 80 are the work; the second waits for the first's 10 more, both 0.2 to wake up.
+        // Two: 98 busy, of which 80 are the work; the second waits for the first's 10 more, both 0.2 to wake
+        // up.
         let trial = Spent {
             launch: 1.5,
             touch: 1.2,

@@ -13,8 +13,8 @@
 //! extrap      points as Extra-P reads them
 //! ```
 //!
-//! All of it is arithmetic: no file, no clock, nothing kept. Randomness is the caller's seed. Every figure that is
-//! not exact has an interval, or says that samples are too few for one; a law that could not be wrong
+//! All of it is arithmetic: no file, no clock, nothing kept. Randomness is the caller's seed. Every figure
+//! that is not exact has an interval, or says that samples are too few for one; a law that could not be wrong
 //! with so few points is refused, not shown.
 
 mod comparison;

@@ -1,9 +1,9 @@
 //! Studies whose truth is known, as it was planted: it has to be within the stated intervals in at least 95
 //! of 100 of them.
 //!
-//! Truth is planted in medians: noise is lognormal, of median 1, a share that all points of a round have in common
-//! and a share of each sample's own; or as much with occasional spikes, which lift a sample by a third to
-//! four times, on one side alone, as disturbance does. (The spikes move the medians, but those of all
+//! Truth is planted in medians: noise is lognormal, of median 1, a share that all points of a round have in
+//! common and a share of each sample's own; or as much with occasional spikes, which lift a sample by a third
+//! to four times, on one side alone, as disturbance does. (The spikes move the medians, but those of all
 //! points alike.)
 
 use super::*;
@@ -81,8 +81,8 @@ fn recovered(studies: u64, about: &str, holds: &dyn Fn(u64) -> Vec<bool>) {
     assert!(enough && !counts.is_empty(), "{about}: {counts:?} of {studies}");
 }
 
-/// Intervals of seven rounds and more were measured to hold the truth in 98 of 100 studies and more. Those of six
-/// do so in 96 or 97: a hundred studies would miss 95 by chance too often.
+/// Intervals of seven rounds and more were measured to hold the truth in 98 of 100 studies and more. Those of
+/// six do so in 96 or 97: a hundred studies would miss 95 by chance too often.
 const CASES: [(u64, usize, Noise); 3] =
     [(100, 7, Noise::Lognormal), (100, 10, Noise::Spikes), (100, 25, Noise::Lognormal)];
 const FEWEST: (u64, usize, Noise) = (1000, 6, Noise::Lognormal);

@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn figures_of_a_strong_study_are_those_on_paper() {
-        // By hand: S = 8/5 = 1.6, E = 0.8, e = (1/1.6 - 1/2)/(1/2) = 0.25; S = 8/3.5, e = (0.4375 - 0.25)/0.75.
+        // By hand: S = 8/5 = 1.6, E = 0.8, e = (1/1.6 - 1/2)/(1/2) = 0.25; S = 8/3.5, e = (0.4375 -
+        // 0.25)/0.75.
         let study =
             Study::new(points(&[(4, 100, 3.5), (1, 100, 8.0), (2, 100, 5.0)]), Base::OneRank, 1)
                 .unwrap();

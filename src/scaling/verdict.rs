@@ -1,10 +1,10 @@
 //! One sentence on how far a problem scales, and why not further.
 //!
-//! It names what most was lost by at the most ranks measured. Two causes go before the others, as they are laws
-//! of the problem and the machine, which no schedule changes: the memory's ceiling, and a serial share. The
-//! ceiling is named where the ranks reach nine tenths of it. A serial share is named where waiting is what is
-//! lost, Amdahl's law agrees with every point, and its share is above 0 with 95 %: imbalance alone does
-//! not look like that, as it does not grow with the ranks as a serial share does.
+//! It names what most was lost by at the most ranks measured. Two causes go before the others, as they are
+//! laws of the problem and the machine, which no schedule changes: the memory's ceiling, and a serial share.
+//! The ceiling is named where the ranks reach nine tenths of it. A serial share is named where waiting is
+//! what is lost, Amdahl's law agrees with every point, and its share is above 0 with 95 %: imbalance alone
+//! does not look like that, as it does not grow with the ranks as a serial share does.
 
 use super::fit::{Doubt, Fit};
 use super::law::Law;

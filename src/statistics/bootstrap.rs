@@ -18,8 +18,8 @@
 //! their acceleration comes from a jackknife, and for medians a jackknife is not consistent (Efron 1982).
 //! Of fewer than six rounds nothing is said, as of one median.
 //!
-//! Of medians, this errs on the safe side: of a thousand generated studies 96 to 97 % of the intervals held the
-//! truth with six rounds, 98 to 99 % with seven and more (`scaling/planted.rs` has the studies).
+//! Of medians, this errs on the safe side: of a thousand generated studies 96 to 97 % of the intervals held
+//! the truth with six rounds, 98 to 99 % with seven and more (`scaling/planted.rs` has the studies).
 
 /// How often samples are drawn anew.
 const RESAMPLES: usize = 10_000;
