@@ -43,6 +43,8 @@ mod plan;
 mod record;
 mod report;
 mod run;
+#[allow(dead_code, reason = "`spmd scale` and `spmd compare` will call it")]
+mod scaling;
 mod schedule;
 mod shm;
 mod statistics;

@@ -1,6 +1,10 @@
 //! What many samples of one thing say together; pure.
 
+mod bootstrap;
+
 use serde::Serialize;
+
+pub(crate) use self::bootstrap::{Bootstrap, FEWEST, Pairing};
 
 /// Median, extremes, and how sure the median is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,6 +63,34 @@ pub(crate) fn deviation(samples: &[f64]) -> Option<f64> {
     let mean = mean(samples)?;
     let squares: f64 = samples.iter().map(|sample| (sample - mean).powi(2)).sum();
     (samples.len() > 1).then(|| (squares / (samples.len() - 1) as f64).sqrt())
+}
+
+/// Returns the standard deviation as a share of the mean: the coefficient of variation. `None` if there are
+/// fewer than two samples, or their mean is nothing.
+pub(crate) fn variation(samples: &[f64]) -> Option<f64> {
+    let mean = mean(samples).filter(|mean| *mean != 0.0)?;
+    Some(deviation(samples)? / mean.abs())
+}
+
+/// A sample with a greater modified z-score is labelled as one apart: hyperfine's limit, 14.826 deviations.
+pub(crate) const APART: f64 = 10.0;
+
+/// Returns how far each sample lies from the median, as a multiple of how far samples do (Iglewicz and
+/// Hoaglin 1993): a few wild ones do not hide one another, as they do from a standard deviation.
+///
+/// Where more than half of the samples are alike, any other is infinitely far. A label, never a reason to
+/// drop a sample.
+pub(crate) fn modified_z_scores(samples: &[f64]) -> Vec<f64> {
+    // The median deviation of a normal distribution, in standard deviations.
+    const NORMAL: f64 = 0.674_489_75;
+    let Some(middle) = median(samples) else { return Vec::new() };
+    let away: Vec<f64> = samples.iter().map(|sample| (sample - middle).abs()).collect();
+    let usual = median(&away).unwrap_or(0.0);
+    let score = |sample: &f64| match sample - middle {
+        0.0 => 0.0,
+        away => NORMAL * away / usual,
+    };
+    samples.iter().map(score).collect()
 }
 
 /// Returns what holds the median with 95 %, whatever the distribution; of sorted samples. `None` if they
@@ -124,6 +156,20 @@ mod tests {
         );
         assert_eq!((median(&[4.0, 1.0]), mean(&[1.0, 4.0])), (Some(2.5), Some(2.5)));
         assert_eq!(deviation(&[1.0, 3.0]), Some(2f64.sqrt()));
+    }
+
+    #[test]
+    fn a_spike_is_apart_and_does_not_hide_another() {
+        // Median 3, deviations 2 1 0 1 97: the median one is 1.
+        let scores = modified_z_scores(&[1.0, 2.0, 3.0, 4.0, 100.0]);
+        assert!((scores[0] + 2.0 * 0.674_489_75).abs() < 1e-12 && scores[2] == 0.0, "{scores:?}");
+        let apart = |samples: &[f64]| {
+            modified_z_scores(samples).into_iter().filter(|score| score.abs() > APART).count()
+        };
+        assert_eq!(apart(&[1.0, 1.1, 0.9, 1.05, 0.95, 9.0, 9.0]), 2);
+        assert_eq!((apart(&[2.0, 2.0, 2.0, 2.1]), apart(&[1.0, 1.1, 0.9]), apart(&[])), (1, 0, 0));
+        assert_eq!(variation(&[1.0, 3.0]), Some(2f64.sqrt() / 2.0));
+        assert_eq!((variation(&[1.0]), variation(&[-1.0, 1.0])), (None, None));
     }
 
     #[test]

@@ -112,6 +112,7 @@ const ORDER: &[&[&str]] = &[
     &["kernel"],
     &["shm"],
     &["left"],
+    &["scaling"],
     &["statistics", "figures"],
     &["schedule"],
     &["data"],
