@@ -12,7 +12,7 @@ use crate::host::procs;
 use crate::host::signals::{Signals, die_by, stop_here};
 
 /// Two signals within this time are one.
-const ECHO: Duration = Duration::from_millis(50);
+const ECHO: Duration = Duration::from_millis(20);
 
 /// Why a run is ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
