@@ -245,7 +245,7 @@ impl Error {
     }
 }
 
-#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+#[cfg(any(fuzzing, test))]
 impl Error {
     /// Checks that message and hint are a line each and cannot drive the terminal they are shown on.
     pub(crate) fn check_printable(&self) {
