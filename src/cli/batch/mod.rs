@@ -38,7 +38,7 @@ pub(super) struct BatchCommand {
     /// Directory of the results; the same command again continues there
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Override a value: size=1e4, repeats=2, JOB.size=1e4, matrix.procs=[1,2]; may be repeated
+    /// Override a value: size=1e4, repeats=2, JOB.size=1e4, `matrix.procs=[1,2]`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<Set>,
     /// Lay [profile.NAME] over defaults and jobs
