@@ -219,8 +219,14 @@ impl<'a> Claims<'a> {
         // Relaxed: tails are read and written under the lock.
         let last = tail.word.load(Relaxed);
         self.repair(tail, last, probe);
-        let mut partition = self.settled(partition);
-        if let Some(lease) = self.adopt(&partition, tail, rank, probe) {
+        // A partition is many words: only one that changes is copied.
+        let mut settled;
+        let mut partition = partition;
+        if partition.is_chosen_late() {
+            settled = self.settled(partition);
+            partition = &settled;
+        }
+        if let Some(lease) = self.adopt(partition, tail, rank, probe) {
             return Some(lease);
         }
         let ticket = if last & NO_SLOT == NO_SLOT {
@@ -229,9 +235,10 @@ impl<'a> Claims<'a> {
             partition.next(queue, Ticket::from_raw(last >> SLOT_BITS), claimer.weight)
         };
         if partition.is_undecided_at(ticket) {
-            let (choice, seen) = decide(&partition);
-            partition = partition.with(Some(choice));
-            self.ranges.lay_out(&partition);
+            let (choice, seen) = decide(partition);
+            settled = partition.with(Some(choice));
+            partition = &settled;
+            self.ranges.lay_out(partition);
             probe.at(Point::ChoiceLaidOut);
             self.ranges.choose(Some(choice), seen);
             probe.at(Point::ChoiceMade);
@@ -239,8 +246,8 @@ impl<'a> Claims<'a> {
         if partition.has_ranges() {
             return self
                 .ranges
-                .own(&partition, rank)
-                .or_else(|| self.ranges.steal(&partition, rank, probe));
+                .own(partition, rank)
+                .or_else(|| self.ranges.steal(partition, rank, probe));
         }
         let chunk = partition.chunk(queue, ticket)?;
         let number = self.slots_of(rank).find(|&number| !self.state(number).taken())?;
