@@ -26,6 +26,19 @@ pub(crate) const BLOCK_BYTES: usize = 8 * 1024;
 /// longer stream is faster, by a seventh where memory is the limit.
 const STREAM_BYTES: usize = 64 * 1024;
 
+/// Results that are computed at once where each block is copied before, and memory may be the limit: between
+/// two of them the same part of the next block is asked for, so that memory is not idle while caches work.
+const PART_BYTES: usize = 2 * 1024;
+
+/// How many indices are done at once, of a chunk in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steps {
+    /// In a block: in place, what is saved at once.
+    pub(crate) block: usize,
+    /// In a part of a block: in place, what is computed at once.
+    pub(crate) part: usize,
+}
+
 /// A process's view of the arrays.
 #[derive(Debug)]
 pub(crate) struct Arrays<'a> {
@@ -115,10 +128,12 @@ impl<'a> Arrays<'a> {
         self.job.dtype.size()
     }
 
-    /// Returns how many indices a block of a chunk has, for a kernel that takes so long for each.
-    pub(crate) fn step(&self, ns_per_index: f64) -> usize {
+    /// Returns how many indices are done at once, for a kernel that takes so long for each.
+    pub(crate) fn steps(&self, ns_per_index: f64) -> Steps {
         /// Nanoseconds: between two blocks a rank looks whether it is to stop, and is seen to go on.
         const LONG: f64 = 1e6;
+        /// Nanoseconds a byte: what computes for longer than this does not wait for memory.
+        const BUSY: f64 = 1.0;
         let direct = match (self.reads, &self.input, &self.operands) {
             (Reads::Index, ..) | (Reads::Operands(_), _, OperandsFrom::Memory(_)) => true,
             (Reads::Input, &InputFrom::Memory { at, order: ByteOrder::Native }, _) => {
@@ -126,10 +141,14 @@ impl<'a> Arrays<'a> {
             }
             _ => false,
         };
-        let stream = STREAM_BYTES / self.element();
+        let [block, stream, part] =
+            [BLOCK_BYTES, STREAM_BYTES, PART_BYTES].map(|bytes| bytes / self.element());
         let quick = ns_per_index * (stream as f64) < LONG;
         let apart = self.job.mode == Mode::Apart;
-        if apart && direct && quick { stream } else { BLOCK_BYTES / self.element() }
+        let block = if apart && direct && quick { stream } else { block };
+        let saved = self.job.mode == Mode::InPlace;
+        let streaming = ns_per_index < BUSY * self.element() as f64;
+        Steps { block, part: if saved && streaming { part } else { block } }
     }
 
     /// Returns the address of a result.
@@ -289,6 +308,15 @@ impl<'a> Arrays<'a> {
         unsafe { std::ptr::copy_nonoverlapping(from, to, length(part) * self.element()) };
     }
 
+    /// Asks for the results of a range, which will be read soon. No more than a hint.
+    pub(crate) fn fetch(&self, range: &Chunk) {
+        const LINE: usize = 64;
+        let first = self.result_at(range.start);
+        for line in (0..length(range) * self.element()).step_by(LINE) {
+            prefetch(first.wrapping_add(line));
+        }
+    }
+
     /// Copies a saved block back.
     ///
     /// # Safety
@@ -351,6 +379,17 @@ pub(crate) fn blocks_of(chunk: &Chunk, step: usize) -> impl Iterator<Item = Chun
     let end = chunk.end;
     chunk.clone().step_by(step).map(move |first| first..end.min(first + step as u64))
 }
+
+/// Asks for a line of memory.
+#[cfg(target_arch = "x86_64")]
+fn prefetch(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: part of every x86-64; it never faults, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: *const u8) {}
 
 fn length(block: &Chunk) -> usize {
     (block.end - block.start) as usize

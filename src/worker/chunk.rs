@@ -2,7 +2,7 @@
 
 use super::Stop;
 use super::inject::Injector;
-use crate::arrays::{self, Arrays};
+use crate::arrays::{self, Arrays, Steps};
 use crate::job::Mode;
 use crate::kernel::{Context, Kernel};
 use crate::left::Left;
@@ -16,8 +16,7 @@ pub(super) struct Executor<'a> {
     pub(super) kernel: &'a dyn Kernel,
     pub(super) context: Context<'a>,
     pub(super) mode: Mode,
-    /// Indices in a block.
-    pub(super) step: usize,
+    pub(super) steps: Steps,
     /// What is to be computed: chunks are positions in it.
     pub(super) left: &'a Left,
     /// First byte of the saved blocks.
@@ -44,7 +43,7 @@ impl Executor<'_> {
         // Of all pieces, in order, numbered through: an undo word names a block by that number.
         let blocks = || {
             let pieces = self.left.pieces(&chunk);
-            (0_u64..).zip(pieces.flat_map(move |piece| arrays::blocks_of(&piece, self.step)))
+            (0_u64..).zip(pieces.flat_map(move |piece| arrays::blocks_of(&piece, self.steps.block)))
         };
         let begin = match lease.progress() {
             Progress::Nothing => 0,
@@ -70,10 +69,14 @@ impl Executor<'_> {
             Grain::Half
         };
         self.injector.at(Point::RunFirst);
-        for (number, block) in blocks().skip_while(|(number, _)| *number < begin) {
+        let mut blocks = blocks().skip_while(|(number, _)| *number < begin).peekable();
+        while let Some((number, block)) = blocks.next() {
             match self.mode {
                 Mode::Apart => self.block(arrays, &block, grain)?,
-                Mode::InPlace => self.block_in_place(arrays, &lease, number, &block, grain)?,
+                Mode::InPlace => {
+                    let next = blocks.peek().map_or(0..0, |(_, next)| next.clone());
+                    self.block_in_place(arrays, &lease, (number, &block), &next, grain)?;
+                }
                 Mode::InPlaceUnsaved => self.block_over(arrays, &block, grain)?,
             }
             self.slot.add_done(block.end - block.start);
@@ -122,8 +125,8 @@ impl Executor<'_> {
         &self,
         arrays: &Arrays<'_>,
         lease: &Lease<'_>,
-        number: u64,
-        block: &Chunk,
+        (number, block): (u64, &Chunk),
+        next: &Chunk,
         grain: Grain,
     ) -> Result<(), Stop> {
         let saved = self.saved_block(lease);
@@ -138,9 +141,16 @@ impl Executor<'_> {
         lease.arm(number);
         self.injector.at(Point::UndoArmed);
         self.parts(block, grain, |part| {
-            // SAFETY: as above; all of the block is saved.
-            unsafe { arrays.compute_saved(self.kernel, self.context, block, part, saved) }
-                .map_err(Stop::from)
+            for part in arrays::blocks_of(part, self.steps.part) {
+                if self.steps.part < self.steps.block {
+                    let ahead = |index: u64| next.end.min(next.start + (index - block.start));
+                    arrays.fetch(&(ahead(part.start)..ahead(part.end)));
+                }
+                // SAFETY: as above; all of the block is saved.
+                unsafe { arrays.compute_saved(self.kernel, self.context, block, &part, saved) }
+                    .map_err(Stop::from)?;
+            }
+            Ok(())
         })?;
         for index in self.omitted(block, grain) {
             // SAFETY: as above.

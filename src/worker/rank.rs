@@ -135,7 +135,7 @@ impl<'a> Rank<'a> {
             kernel,
             context: Context { setting, rank: self.number, pid: std::process::id() },
             mode: job.mode,
-            step: arrays.step(kernel.cost(&setting).ns),
+            steps: arrays.steps(kernel.cost(&setting).ns),
             left: &job.left,
             saved: arrays::start(&attached.saved),
             injector,
