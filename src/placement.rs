@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 
 use crate::error::{Error, Explained};
 use crate::host::affinity::{self, CpuSet};
+use crate::host::caches;
 use crate::host::limits;
 use crate::host::root::Root;
 use crate::host::topology::{self, Place};
@@ -24,6 +25,8 @@ pub(crate) trait Machine {
     fn quota(&self) -> Option<f64>;
     /// Returns where CPUs sit.
     fn places(&self, cpus: &CpuSet) -> Vec<Place>;
+    /// Returns the CPUs that share the last cache before memory with this one, itself among them.
+    fn sharing(&self, cpu: u32) -> Option<CpuSet>;
 }
 
 /// The machine this process runs on.
@@ -41,6 +44,10 @@ impl Machine for ThisMachine {
 
     fn places(&self, cpus: &CpuSet) -> Vec<Place> {
         Root::system().places(cpus)
+    }
+
+    fn sharing(&self, cpu: u32) -> Option<CpuSet> {
+        Root::system().sharing(cpu)
     }
 }
 
@@ -60,6 +67,11 @@ impl Machine for Root {
     fn places(&self, cpus: &CpuSet) -> Vec<Place> {
         topology::places_of(self, cpus)
     }
+
+    fn sharing(&self, cpu: u32) -> Option<CpuSet> {
+        let last = caches::below(self, cpu).into_iter().max_by_key(|cache| cache.level)?;
+        last.cpus.parse().ok()
+    }
 }
 
 /// Where the ranks go.
@@ -74,6 +86,8 @@ pub(crate) struct Placement {
     pub(crate) cpus: usize,
     /// Where those CPUs sit; empty if no rank is pinned and nobody asked.
     pub(crate) places: Vec<Place>,
+    /// How many consecutive ranks are best grouped at the barrier: they share a cache, where that is known.
+    pub(crate) neighbours: u32,
     /// Whether ranks outnumber the CPUs they may use at once: then waiting must not spin.
     pub(crate) crowding: Crowding,
     /// What the user should know.
@@ -112,6 +126,7 @@ impl Placement {
                 pins: vec![None; procs as usize],
                 cpus,
                 places: Vec::new(),
+                neighbours: procs,
                 crowding: Crowding::Crowded,
                 warnings: vec![format!(
                     "{procs} ranks, {crowd}: running unpinned, waiting without spinning"
@@ -138,10 +153,11 @@ impl Placement {
             ));
         }
         let order = order(&places, bind, map);
-        let pins = (0..procs as usize)
+        let pins: Vec<Option<u32>> = (0..procs as usize)
             .map(|rank| if bind == Bind::None { None } else { order.get(rank).copied() })
             .collect();
-        Ok(Self { procs, because, pins, cpus, places, crowding, warnings })
+        let neighbours = neighbours(machine, &pins);
+        Ok(Self { procs, because, pins, cpus, places, neighbours, crowding, warnings })
     }
 
     /// Returns the NUMA node of each rank; 0 for one that is not pinned.
@@ -188,6 +204,24 @@ fn suggest(places: &[Place], cores: usize, quota: Option<f64>, bind: Bind) -> (u
 }
 
 /// Returns the CPUs in the order ranks take them.
+/// Returns how many consecutive ranks to group at the barrier. Up to eight are one group, and so are ranks of
+/// which nothing is known: grouping pays where an arrival word would travel through many hands.
+fn neighbours(machine: &dyn Machine, pins: &[Option<u32>]) -> u32 {
+    const ONE_GROUP: usize = 8;
+    /// A word that more ranks than this add their bit to, one after another, is slower than two words.
+    const MOST: usize = 16;
+    let whole = u32::try_from(pins.len()).unwrap_or(u32::MAX);
+    if pins.len() <= ONE_GROUP {
+        return whole;
+    }
+    let Some(near) = pins.first().copied().flatten().and_then(|cpu| machine.sharing(cpu)) else {
+        return whole;
+    };
+    let together = pins.iter().take_while(|pin| pin.is_some_and(|cpu| near.contains(cpu))).count();
+    // Dealt in turn from several caches, consecutive ranks are not near: any groups will do.
+    if together < 2 { ONE_GROUP as u32 } else { together.min(MOST) as u32 }
+}
+
 fn order(places: &[Place], bind: Bind, map: Map) -> Vec<u32> {
     let mut sorted: Vec<&Place> = places.iter().collect();
     sorted.sort_by_key(|place| (place.package, place.node, place.core, place.cpu));
@@ -275,6 +309,26 @@ mod tests {
         fn places(&self, cpus: &CpuSet) -> Vec<Place> {
             cpus.iter().map(|cpu| Place { cpu, core: cpu, package: 0, node: 0 }).collect()
         }
+
+        /// Twelve CPUs share a cache.
+        fn sharing(&self, cpu: u32) -> Option<CpuSet> {
+            let first = cpu / 12 * 12;
+            Some((first..first + 12).collect())
+        }
+    }
+
+    #[test]
+    fn ranks_that_share_a_cache_are_grouped_at_the_barrier() {
+        let neighbours = |procs, cpus| {
+            let machine = machine(cpus, None);
+            let placed = Placement::new(&machine, exactly(procs), Bind::Core, Map::Close, None);
+            placed.unwrap().neighbours
+        };
+        assert_eq!(neighbours(8, "0-63"), 8, "a single group");
+        assert_eq!(neighbours(24, "0-63"), 12);
+        assert_eq!(neighbours(24, "4-63"), 8, "those of the first cache");
+        assert_eq!(neighbours(24, "11-63"), 8, "the first shares a cache with nobody");
+        assert_eq!(neighbours(24, "0-3"), 24, "crowded, so not pinned: a single group");
     }
 
     fn machine(cpus: &str, quota: Option<f64>) -> Made {

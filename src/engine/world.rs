@@ -15,7 +15,7 @@ use crate::job::{InputAt, ResultAt};
 use crate::phase::Phase;
 use crate::plan::Plan;
 use crate::schedule::{Chunk, Partition};
-use crate::shm::{Care, Segment, Stage};
+use crate::shm::{Care, Seats, Segment, Stage};
 use crate::with_dtype;
 
 /// A run that has not begun, or is going on.
@@ -61,8 +61,11 @@ impl World {
             plan.backing,
             &job,
             &plan.job.partition,
-            &plan.placement.pins,
-            &plan.placement.nodes(),
+            &Seats {
+                pins: &plan.placement.pins,
+                nodes: &plan.placement.nodes(),
+                neighbours: plan.placement.neighbours,
+            },
             words,
         )?;
         if matches!(plan.job.input, InputAt::Segment) {

@@ -16,6 +16,7 @@ pub(crate) struct Survey<M> {
     quota: OnceCell<Option<f64>>,
     /// Of each set of CPUs that was asked for: `--cpus` may differ from run to run.
     places: RefCell<Vec<(CpuSet, Vec<Place>)>>,
+    sharing: RefCell<Vec<(u32, Option<CpuSet>)>>,
 }
 
 impl<M: Machine> Machine for Survey<M> {
@@ -38,6 +39,16 @@ impl<M: Machine> Machine for Survey<M> {
         let places = self.machine.places(cpus);
         known.push((cpus.clone(), places.clone()));
         places
+    }
+
+    fn sharing(&self, cpu: u32) -> Option<CpuSet> {
+        let mut known = self.sharing.borrow_mut();
+        if let Some((_, cpus)) = known.iter().find(|(of, _)| *of == cpu) {
+            return cpus.clone();
+        }
+        let cpus = self.machine.sharing(cpu);
+        known.push((cpu, cpus.clone()));
+        cpus
     }
 }
 
@@ -72,6 +83,11 @@ mod tests {
             self.again();
             cpus.iter().map(|cpu| Place { cpu, core: cpu, package: 0, node: 0 }).collect()
         }
+
+        fn sharing(&self, _: u32) -> Option<CpuSet> {
+            self.again();
+            None
+        }
     }
 
     #[test]
@@ -83,7 +99,8 @@ mod tests {
             assert_eq!(survey.quota(), None);
             assert_eq!(survey.places(&cpus("0-3")).len(), 4);
             assert_eq!(survey.places(&cpus("1")).len(), 1);
+            assert_eq!(survey.sharing(2), None);
         }
-        assert_eq!(survey.machine.0.get(), 4);
+        assert_eq!(survey.machine.0.get(), 5);
     }
 }

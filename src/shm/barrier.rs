@@ -2,10 +2,12 @@
 //!
 //! # Protocol
 //!
-//! Rank `r` arrives by setting bit `r mod 64` in the word of its group `r / 64`. Whoever sets the
-//! last missing bit of a group looks whether the other groups are complete too. If so, it takes the
-//! *opening* of this epoch, by one store of {epoch, itself} to `opener`; the first one has it. It then
-//! opens: clears all arrival words, and moves `word` to the next epoch.
+//! Ranks are in groups of 2^k consecutive ones, which the launcher makes of those that share a cache: an
+//! arrival then stays among neighbours, and different groups do not wait for one another's line. Rank `r`
+//! arrives by setting bit `r mod 2^k` in the word of its group. Whoever sets the last missing bit of a group
+//! looks whether the other groups are complete too. If so, it takes the *opening* of this epoch, by one store
+//! of {epoch, itself} to `opener`; the first one has it. It then opens: clears all arrival words, and moves
+//! `word` to the next epoch.
 //!
 //! Waiting is spin, then yield, then sleep on `word`. Bit 0 of that same word means *aborted*, so
 //! no wake-up can fall between "aborted?" and "asleep". A sleeper counts itself in `sleepers` so
@@ -53,8 +55,8 @@ use super::sync::{
     yield_now,
 };
 
-/// Ranks in one arrival word.
-const GROUP: u32 = 64;
+/// Ranks in one arrival word, at most: 2 to this.
+const WIDEST: u32 = 6;
 /// Arrival words: enough for the largest world, 4096 ranks.
 const GROUPS: usize = 64;
 /// Bit 0 of `word`.
@@ -76,9 +78,22 @@ pub(crate) struct Barrier {
     /// About how many ranks sleep on `word`; never too few.
     sleepers: AtomicU32,
     opener: Opener,
-    /// Bit r mod 64 of word r / 64: rank r has arrived.
-    arrived: [AtomicU64; GROUPS],
+    groups: Groups,
+    arrived: [Arrived; GROUPS],
 }
+
+/// How ranks are grouped. In a line that nobody writes while there are ranks.
+#[derive(Debug)]
+#[repr(C, align(128))]
+struct Groups {
+    /// [`WIDEST`] less k, where a group is 2^k ranks.
+    narrower: AtomicU32,
+}
+
+/// The arrivals of a group: bit i says that its i-th rank is here. Alone on its line.
+#[derive(Debug)]
+#[repr(C, align(128))]
+struct Arrived(AtomicU64);
 
 /// {epoch: 32, who: 32}: who opens that epoch. In another line than `word`, which all poll.
 #[derive(Debug)]
@@ -114,8 +129,30 @@ impl Barrier {
             word: Futex::new(0),
             sleepers: AtomicU32::new(0),
             opener: Opener(AtomicU64::new(0)),
-            arrived: std::array::from_fn(|_| AtomicU64::new(0)),
+            groups: Groups { narrower: AtomicU32::new(0) },
+            arrived: std::array::from_fn(|_| Arrived(AtomicU64::new(0))),
         }
+    }
+
+    /// Puts so many consecutive ranks into a group, or fewer, to a power of two; or more, where there were
+    /// too many groups. Before any rank exists.
+    pub(crate) fn group(&self, procs: u32, neighbours: u32) {
+        let fewest = procs.div_ceil(GROUPS as u32).next_power_of_two();
+        // A world of one group is one, whatever its size.
+        let wanted = if neighbours < procs { neighbours.max(1) } else { procs.next_power_of_two() };
+        let k = wanted.ilog2().max(fewest.ilog2()).min(WIDEST);
+        self.groups.narrower.store(WIDEST - k, Relaxed); // Published with the segment.
+    }
+
+    fn shape(&self, procs: u32) -> Shape {
+        // Relaxed: written before any rank exists. Any other value is damage, and makes no step out of bounds.
+        let narrower = self.groups.narrower.load(Relaxed).min(WIDEST);
+        Shape { k: WIDEST - narrower, procs }
+    }
+
+    /// Returns the arrivals of a group; of the last one, should there be too many groups.
+    fn arrivals(&self, group: u32) -> &AtomicU64 {
+        &self.arrived[(group as usize).min(GROUPS - 1)].0
     }
 
     /// Waits for every rank of a world of `procs`.
@@ -144,10 +181,11 @@ impl Barrier {
 
     /// Sets the bit of `rank`; true for the one arrival that completes its group.
     fn set_bit(&self, rank: u32, procs: u32) -> bool {
-        let mine = 1_u64 << (rank % GROUP);
-        let all = group_mask(rank / GROUP, procs);
+        let shape = self.shape(procs);
+        let mine = shape.bit(rank);
+        let all = shape.all(shape.group(rank));
         // AcqRel, pairs with Acquire in `complete` [arrive]; before the fence there [groups].
-        let before = self.arrived[(rank / GROUP) as usize].fetch_or(mine, AcqRel);
+        let before = self.arrivals(shape.group(rank)).fetch_or(mine, AcqRel);
         before != all && before | mine == all
     }
 
@@ -155,12 +193,13 @@ impl Barrier {
     fn complete(&self, procs: u32, excused: impl Fn(u32) -> bool) -> bool {
         // SeqCst, pairs with itself [groups]: the bit just set comes before the look at the others.
         fence(SeqCst);
-        (0..procs.div_ceil(GROUP)).all(|group| {
+        let shape = self.shape(procs);
+        (0..shape.groups()).all(|group| {
             // Acquire, pairs with AcqRel in `set_bit` [arrive]: whoever opens has seen the writes of
             // all who arrived.
-            let here = self.arrived[group as usize].load(Acquire);
-            let mut missing = group_mask(group, procs) & !here;
-            while missing != 0 && excused(group * GROUP + missing.trailing_zeros()) {
+            let here = self.arrivals(group).load(Acquire);
+            let mut missing = shape.all(group) & !here;
+            while missing != 0 && excused(shape.rank(group, missing.trailing_zeros())) {
                 missing &= missing - 1;
             }
             missing == 0
@@ -201,10 +240,10 @@ impl Barrier {
     }
 
     fn clear(&self, procs: u32) {
-        for word in self.arrived.iter().take(procs.div_ceil(GROUP) as usize) {
+        for group in 0..self.shape(procs).groups() {
             // For ranks published by [open]. Release, pairs with Acquire in `is_missing` [arrive]: who
             // sees it cleared sees the opening taken.
-            word.store(0, Release);
+            self.arrivals(group).store(0, Release);
         }
     }
 
@@ -255,7 +294,8 @@ impl Barrier {
     pub(crate) fn is_missing(&self, rank: u32) -> bool {
         let epoch = self.epoch(); // Not older than the one the rank died in: it is dead for good.
         // Acquire, pairs with AcqRel in `set_bit` [arrive]; before the look at `opener`.
-        let here = self.arrived[(rank / GROUP) as usize].load(Acquire) >> (rank % GROUP) & 1 != 0;
+        let shape = self.shape(rank + 1);
+        let here = self.arrivals(shape.group(rank)).load(Acquire) & shape.bit(rank) != 0;
         // Whoever clears bits has taken an opening first. Acquire, pairs with Release in
         // `take_opening` [opener]; and the clearing comes after that in its program order.
         let [by, taken] = halves(self.opener.0.load(Acquire));
@@ -345,10 +385,35 @@ impl Barrier {
     }
 }
 
-/// The bits of a group's members.
-fn group_mask(group: u32, procs: u32) -> u64 {
-    let members = procs.saturating_sub(group * GROUP).min(GROUP);
-    if members == GROUP { u64::MAX } else { (1 << members) - 1 }
+/// Who is in which group: 2^k consecutive ranks in each.
+#[derive(Clone, Copy)]
+struct Shape {
+    k: u32,
+    procs: u32,
+}
+
+impl Shape {
+    fn groups(self) -> u32 {
+        self.group(self.procs - 1) + 1
+    }
+
+    fn group(self, rank: u32) -> u32 {
+        rank >> self.k
+    }
+
+    fn bit(self, rank: u32) -> u64 {
+        1 << (rank & ((1 << self.k) - 1))
+    }
+
+    fn rank(self, group: u32, bit: u32) -> u32 {
+        (group << self.k) + bit
+    }
+
+    /// The bits of a group's members.
+    fn all(self, group: u32) -> u64 {
+        let members = self.procs.saturating_sub(group << self.k).min(1 << self.k);
+        if members == u64::BITS { u64::MAX } else { (1 << members) - 1 }
+    }
 }
 
 /// Lower half first.
@@ -371,10 +436,13 @@ mod tests {
 
     #[test]
     fn exactly_one_rank_opens_each_epoch_and_nobody_passes_early() {
-        for procs in [1_u32, 2, 3, 7, 65, 130] {
+        for (procs, neighbours) in
+            [(1_u32, 64), (2, 64), (3, 2), (7, 2), (7, 1), (16, 8), (65, 64), (65, 1), (130, 16)]
+        {
             for patience in PATIENCES {
                 let epochs = if procs > 64 { 5 } else { 50 };
                 let barrier = Arc::new(Barrier::new());
+                barrier.group(procs, neighbours);
                 let seen = Arc::new(AtomicU32::new(0));
                 let ranks: Vec<_> = (0..procs)
                     .map(|rank| {
@@ -419,8 +487,9 @@ mod tests {
 
     #[test]
     fn the_launcher_opens_for_ranks_that_are_dead() {
-        for (procs, dead) in [(2_u32, 1), (3, 0), (65, 64)] {
+        for (procs, dead, neighbours) in [(2_u32, 1, 64), (3, 0, 64), (3, 2, 2), (65, 64, 64)] {
             let barrier = Arc::new(Barrier::new());
+            barrier.group(procs, neighbours);
             let waiting: Vec<_> = (0..procs)
                 .filter(|&rank| rank != dead)
                 .map(|rank| {
@@ -442,6 +511,38 @@ mod tests {
                 assert_eq!(rank.join().unwrap(), [Ok(Arrival::Earlier); 3]);
             }
         }
+    }
+
+    #[test]
+    fn every_rank_has_a_bit_of_its_own_in_any_grouping() {
+        for procs in [1, 2, 63, 64, 65, 300, 4096] {
+            for neighbours in [0, 1, 3, 8, 16, 64, 1000] {
+                let barrier = Barrier::new();
+                barrier.group(procs, neighbours);
+                let shape = barrier.shape(procs);
+                assert!(shape.groups() as usize <= GROUPS, "{procs} {neighbours}");
+                let mut bits = [0_u64; GROUPS];
+                for rank in 0..procs {
+                    let word = &mut bits[shape.group(rank) as usize];
+                    assert_eq!(*word & shape.bit(rank), 0, "{procs} {neighbours}: {rank}");
+                    *word |= shape.bit(rank);
+                    let at = shape.bit(rank).trailing_zeros();
+                    assert_eq!(shape.rank(shape.group(rank), at), rank);
+                }
+                (0..shape.groups())
+                    .for_each(|group| assert_eq!(bits[group as usize], shape.all(group)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_grouping_stays_within_the_words() {
+        let barrier = Barrier::new();
+        barrier.groups.narrower.store(u32::MAX, Relaxed);
+        barrier.set_bit(4095, 4096);
+        assert!(!barrier.complete(4096, |_| false), "the others are not here");
+        let _ = barrier.is_missing(4000); // Whatever it says, it does not panic.
+        barrier.clear(4096);
     }
 
     #[test]

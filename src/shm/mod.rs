@@ -56,7 +56,7 @@ pub(crate) use point::{Point, Probe};
 pub(crate) use rank_slot::{Crash, Fault, NO_CPU, RankSlot, Stage};
 pub(crate) use readings::{Ask, Reading, Readings};
 pub use segment::Backing;
-pub(crate) use segment::Segment;
+pub(crate) use segment::{Seats, Segment};
 pub(crate) use sweep::clean;
 pub(crate) use sync::{Acquire, Relaxed, Release};
 pub(crate) use trail::{Step, What};

@@ -57,6 +57,17 @@ unsafe impl Send for Segment {}
 #[expect(unsafe_code, reason = "Shmem holds raw pointers")]
 unsafe impl Sync for Segment {}
 
+/// Where the ranks are that will use a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seats<'a> {
+    /// Each rank's CPU; `None`: not pinned.
+    pub(crate) pins: &'a [Option<u32>],
+    /// Each rank's NUMA node.
+    pub(crate) nodes: &'a [u32],
+    /// How many consecutive ranks are near one another.
+    pub(crate) neighbours: u32,
+}
+
 impl Segment {
     /// Creates a segment of this layout, with no name left and the bookkeeping reserved. With `words`
     /// what is finished is written there.
@@ -65,8 +76,7 @@ impl Segment {
         backing: Backing,
         job: &[u8],
         partition: &Partition,
-        pins: &[Option<u32>],
-        nodes: &[u32],
+        seats: &Seats<'_>,
         words: Option<Window>,
     ) -> Result<Self, Error> {
         check_room(&layout, backing)?;
@@ -82,8 +92,9 @@ impl Segment {
         let control = segment.control();
         control.header().write(&layout.dims, layout.total);
         Lock::initialise(control.header()).map_err(|e| cannot_create(&layout, &e))?;
-        control.claims().begin(partition, nodes);
-        for (rank, &cpu) in control.ranks().iter().zip(pins) {
+        control.barrier().group(layout.dims.procs, seats.neighbours);
+        control.claims().begin(partition, seats.nodes);
+        for (rank, &cpu) in control.ranks().iter().zip(seats.pins) {
             rank.prepare(cpu);
         }
         control.write_job(job);
