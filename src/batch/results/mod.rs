@@ -17,6 +17,7 @@
 //! trial whose line is there is done, every other one is not.
 
 mod directory;
+mod earlier;
 mod journal;
 mod lines;
 mod lock;
@@ -29,11 +30,12 @@ mod syncer;
 mod visits;
 
 pub(crate) use self::directory::{Directory, Visit};
+pub(crate) use self::earlier::Earlier;
 pub(crate) use self::journal::{End, Event};
 pub(crate) use self::machine::Machine;
 pub(crate) use self::plan::{Edited, PlanLine};
 pub(crate) use self::reports::Remarks;
-pub(crate) use self::samples::{Figures, Outcome, Sample, Trial, failure};
+pub(crate) use self::samples::{Done, Figures, Outcome, Sample, Trial, failure};
 pub(crate) use self::visits::MixMachines;
 
 #[cfg(test)]
