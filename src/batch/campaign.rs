@@ -22,10 +22,10 @@ use serde_json::{Map, Value};
 
 use super::expand::Point;
 use super::file::{Batch, Limit, OnFail};
-use super::hooks::{self, Setting};
+use super::hooks::{self, Guards, Setting};
 use super::job::Job;
 use super::key::{Inputs, Key};
-use super::results::{Directory, Event, Outcome, Sample, Trial};
+use super::results::{Directory, Done, Event, Outcome, Sample, Trial};
 use super::trial::{self, Ended, Ranks};
 use super::turns::{Turns, Wanted};
 use crate::engine::{Audience, Orders};
@@ -130,10 +130,11 @@ pub(crate) struct Campaign<'a> {
     inputs: Inputs,
     watcher: &'a mut dyn Watcher,
     setup: Setup,
+    guards: Guards,
     tally: Tally,
     /// The points that several jobs have.
     shared: HashSet<Key>,
-    /// Seconds that trials of each point have taken in this visit.
+    /// Seconds that trials of each point have taken in this visit, those that failed included.
     spent: Vec<f64>,
     /// The times of points that are to be as sure as `target-ci` says.
     sorted: RefCell<Vec<Vec<f64>>>,
@@ -157,7 +158,7 @@ impl<'a> Campaign<'a> {
     ) -> Self {
         let Means { directory, orders, ranks, machine, inputs, watcher } = means;
         let setup = Setup { batch: false, jobs: vec![false; batch.jobs.len()] };
-        let (tally, shared) = count(batch, points, directory, again);
+        let (tally, shared) = count(batch, points, |key| directory.done(key), again);
         let spent = vec![0.0; points.len()];
         Self {
             batch,
@@ -170,6 +171,7 @@ impl<'a> Campaign<'a> {
             inputs,
             watcher,
             setup,
+            guards: Guards::default(),
             tally,
             shared,
             spent,
@@ -183,6 +185,8 @@ impl<'a> Campaign<'a> {
         self.watcher.counted(self.tally);
         let possible = self.tally.total;
         let went = self.go();
+        // The limit was the last trial's: what follows is not timed by it.
+        self.orders.limit(None);
         let torn_down = self.tear_down();
         // A signal that came while the last thing was torn down was meant, too.
         let heard = if went.is_ok() { self.orders.check() } else { Ok(()) };
@@ -328,15 +332,13 @@ impl<'a> Campaign<'a> {
         }
     }
 
-    /// Returns the seconds that trials of a point have taken, in this visit and before it.
+    /// Returns the seconds that trials of a point have taken, in this visit and before it. What failed before
+    /// it and is to be made again has its time anew, or it never could be.
     fn spent(&self, at: usize) -> f64 {
         let point = &self.points[at];
         let done = self.directory.done(&point.key);
-        let before = if point.round == done.round() {
-            done.figures().map(|figures| figures.total).sum()
-        } else {
-            0.0
-        };
+        let standing = done.trials_of(point.round).iter().filter(|trial| stands(trial, self.again));
+        let before = standing.map(|trial| trial.seconds).sum();
         f64::max(before, self.spent[at])
     }
 
@@ -402,7 +404,9 @@ impl<'a> Campaign<'a> {
         self.tally.failed += u64::from(outcome.is_err());
         self.watcher.ended(point, repeat, &record, outcome.as_ref().err());
         self.watcher.counted(self.tally);
-        match self.hooks_of_trial("after-each", at, repeat) {
+        let after = self.hooks_of_trial("after-each", at, repeat);
+        self.guards.trial_is_over();
+        match after {
             // The trial was made all the same, but what comes next may not find what it should.
             Err(error @ Error::Failed(_)) => {
                 self.watcher.warn(&error.to_string());
@@ -496,11 +500,13 @@ impl<'a> Campaign<'a> {
         let out = self.directory.path().display().to_string();
         let setting = Setting { batch: &self.batch.name, out, job, trial };
         let begun = std::time::Instant::now();
+        let guard = Guards::start(name, command)?;
         // What was begun is ended also after the first signal; the second ends everything.
-        let ran = hooks::run(name, command, &setting, &log, || match name {
+        let ran = hooks::run(name, command, &guard, &setting, &log, || match name {
             "teardown" | "after-each" => self.orders.hear(),
             _ => self.orders.check(),
         });
+        self.guards.keep(name, guard);
         let exit = ran.as_ref().map_or(1, |()| 0);
         let seconds = begun.elapsed().as_secs_f64();
         self.directory.note(&Event::Hook { hook: name, job, exit, seconds })?;
@@ -521,10 +527,10 @@ fn stands(trial: &Trial, again: Again) -> bool {
 }
 
 /// Counts what was done and what there may be; a point that several jobs have is one, and returned.
-fn count(
+pub(crate) fn count<'d>(
     batch: &Batch,
     points: &[Planned],
-    directory: &Directory,
+    done: impl Fn(&Key) -> &'d Done,
     again: Again,
 ) -> (Tally, HashSet<Key>) {
     let mut repeats: HashMap<Key, (u32, u32)> = HashMap::new();
@@ -540,7 +546,7 @@ fn count(
     }
     let mut tally = Tally::default();
     for (key, (repeats, round)) in repeats {
-        let standing = directory.done(&key).trials_of(round).iter();
+        let standing = done(&key).trials_of(round).iter();
         tally.total += u64::from(repeats);
         tally.done +=
             standing.filter(|trial| trial.repeat < repeats && stands(trial, again)).count() as u64;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 
 use crate::error::{Error, Explained};
+use crate::host::guard::Guard;
 use crate::host::shell::{self, Ended};
 
 /// What a hook's command finds in its environment.
@@ -39,11 +40,14 @@ impl Setting<'_> {
 pub(crate) fn run(
     name: &str,
     command: &str,
+    guard: &Guard,
     setting: &Setting<'_>,
     log: &File,
     go_on: impl Fn() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    match shell::run(command, &setting.variables(), log, || go_on().map_err(Stopped::Ordered)) {
+    match shell::run(command, guard, &setting.variables(), log, || {
+        go_on().map_err(Stopped::Ordered)
+    }) {
         Ok(Ended::Exited(0)) => Ok(()),
         Ok(Ended::Exited(status)) => Err(failed(name, command, &format!("exited with {status}"))),
         Ok(Ended::Killed(signal)) => {
@@ -53,6 +57,37 @@ pub(crate) fn run(
         Err(Stopped::Machine(error)) => {
             Err(failed(name, command, &format!("has no process: {error}")))
         }
+    }
+}
+
+/// Keeps what hooks leave in the background from outliving spmd: for as long as a later hook may end it.
+#[derive(Debug, Default)]
+pub(crate) struct Guards {
+    /// Of `setup`.
+    visit: Vec<Guard>,
+    /// Of `before-each`.
+    trial: Vec<Guard>,
+}
+
+impl Guards {
+    /// Begins the group of a hook.
+    pub(crate) fn start(name: &str, command: &str) -> Result<Guard, Error> {
+        Guard::start()
+            .map_err(|error| failed(name, command, &format!("has no process group: {error}")))
+    }
+
+    /// Keeps the group of a hook that has ended, as long as what it set up.
+    pub(crate) fn keep(&mut self, name: &str, guard: Guard) {
+        match name {
+            "setup" => self.visit.push(guard),
+            "before-each" => self.trial.push(guard),
+            _ => {}
+        }
+    }
+
+    /// A trial and the hooks around it are over.
+    pub(crate) fn trial_is_over(&mut self) {
+        self.trial.clear();
     }
 }
 

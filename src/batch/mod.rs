@@ -27,12 +27,14 @@ mod results;
 mod trial;
 mod turns;
 
-pub(crate) use self::campaign::{Again, Campaign, Early, Made, Means, Planned, Tally, Watcher};
+pub(crate) use self::campaign::{
+    Again, Campaign, Early, Made, Means, Planned, Tally, Watcher, count,
+};
 pub(crate) use self::file::{Asked, Batch, Only, Set, schema};
 pub(crate) use self::gates::{missed, unexpected};
 pub(crate) use self::key::Key;
 pub(crate) use self::points::{Points, resolve};
 pub(crate) use self::results::{
-    Directory, Edited, End, Event, Machine, MixMachines, Remarks, Visit,
+    Directory, Earlier, Edited, End, Event, Machine, MixMachines, Remarks, Visit,
 };
 pub(crate) use self::trial::Ranks;

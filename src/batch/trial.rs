@@ -56,7 +56,12 @@ pub(crate) fn run(
     match ended {
         Ok((record, outcome)) => Ok(Ended { record, took, outcome }),
         Err(error @ Error::Interrupted { .. }) => Err(error),
-        Err(error) => Ok(Ended { took, ..Ended::without(options, machine, error) }),
+        Err(error) => {
+            let mut ended = Ended { took, ..Ended::without(options, machine, error) };
+            // A later visit has to know, too, what a point has cost: see `max-time`.
+            ended.record["time"] = json!({"total_s": took});
+            Ok(ended)
+        }
     }
 }
 

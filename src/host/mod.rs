@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod confinement;
 pub(crate) mod disturbance;
 pub(crate) mod frequency;
+pub(crate) mod guard;
 pub(crate) mod huge;
 pub(crate) mod kept;
 pub(crate) mod leftover;

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::guard::Guard;
+
 /// From SIGTERM to SIGKILL, for a command that is no longer wanted.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -19,7 +21,7 @@ pub(crate) enum Ended {
     Killed(i32),
 }
 
-/// Runs `sh -c command` to its end, in a process group of its own, with stdin empty and both its outputs
+/// Runs `sh -c command` to its end, in the group of `guard`, with stdin empty and both its outputs
 /// going to `log`. `go_on` is asked every now and then; once it has an error, the group is ended, with
 /// SIGTERM first, and that error returned.
 ///
@@ -27,12 +29,13 @@ pub(crate) enum Ended {
 /// Whatever `go_on` said, or that there is no such process to be had.
 pub(crate) fn run<E: From<io::Error>>(
     command: &str,
+    guard: &Guard,
     variables: &[(&str, String)],
     log: &File,
     mut go_on: impl FnMut() -> Result<(), E>,
 ) -> Result<Ended, E> {
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", command]).stdin(Stdio::null()).process_group(0);
+    shell.args(["-c", command]).stdin(Stdio::null()).process_group(guard.group());
     shell.stdout(log.try_clone()?).stderr(log.try_clone()?);
     shell.envs(variables.iter().map(|(name, value)| (name, value)));
     let parent = std::process::id();
@@ -51,7 +54,7 @@ pub(crate) fn run<E: From<io::Error>>(
             });
         }
         if let Err(error) = go_on() {
-            end(&mut child)?;
+            end(&mut child, guard)?;
             return Err(error);
         }
         thread::sleep(pause);
@@ -60,9 +63,9 @@ pub(crate) fn run<E: From<io::Error>>(
 }
 
 /// Ends a command and whatever it has started and left in its group.
-fn end(child: &mut Child) -> io::Result<()> {
-    let group = -child.id().cast_signed();
-    // SAFETY: no memory is involved; the child is not reaped, so its number is still the group's.
+fn end(child: &mut Child, guard: &Guard) -> io::Result<()> {
+    let group = -guard.group();
+    // SAFETY: no memory is involved; the leader is not reaped, so its number is still the group's.
     unsafe { libc::kill(group, libc::SIGTERM) };
     let asked = Instant::now();
     while !has_ended(child)? && asked.elapsed() < GRACE {
@@ -93,6 +96,10 @@ mod tests {
     use super::*;
     use std::io::{Read as _, Seek as _};
 
+    fn guard() -> Guard {
+        Guard::start().expect("a shell")
+    }
+
     fn log() -> File {
         let name = format!("spmd-shell-{}-{:?}", std::process::id(), thread::current().id());
         let path = std::env::temp_dir().join(name);
@@ -106,8 +113,13 @@ mod tests {
     fn a_command_has_its_variables_and_its_output_goes_to_the_log() {
         let mut log = log();
         let variables = [("WHO", "you".to_owned())];
-        let ended =
-            run::<io::Error>("echo hello $WHO; echo no >&2; exit 3", &variables, &log, || Ok(()));
+        let ended = run::<io::Error>(
+            "echo hello $WHO; echo no >&2; exit 3",
+            &guard(),
+            &variables,
+            &log,
+            || Ok(()),
+        );
         assert_eq!(ended.expect("a shell"), Ended::Exited(3));
         let mut text = String::new();
         log.rewind().expect("a file");
@@ -122,14 +134,14 @@ mod tests {
             let late = begin.elapsed() > Duration::from_millis(50);
             if late { Err(io::Error::other("enough")) } else { Ok(()) }
         };
-        let ended = run("sleep 60", &[], &log(), stop);
+        let ended = run("sleep 60", &guard(), &[], &log(), stop);
         assert_eq!(ended.expect_err("it was ended").to_string(), "enough");
         assert!(begin.elapsed() < Duration::from_secs(30));
     }
 
     #[test]
     fn the_signal_that_killed_a_command_is_known() {
-        let ended = run::<io::Error>("kill -9 $$", &[], &log(), || Ok(()));
+        let ended = run::<io::Error>("kill -9 $$", &guard(), &[], &log(), || Ok(()));
         assert_eq!(ended.expect("a shell"), Ended::Killed(libc::SIGKILL));
     }
 }

@@ -6,7 +6,7 @@
 //! is lost is a deadlock, which loom reports.
 //!
 //! ```sh
-//! RUSTFLAGS="--cfg spmd_loom" CARGO_TARGET_DIR=target/loom cargo test --release --lib loom
+//! RUSTFLAGS="--cfg spmd_loom" CARGO_TARGET_DIR=target/loom cargo test --profile loom --lib loom
 //! ```
 //!
 //! Not here: the lock, which is the C library's and invisible to loom (a loom mutex stands for it).

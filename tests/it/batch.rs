@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::sandbox::{Outcome, Sandbox, kill};
+use crate::sandbox::{Outcome, Sandbox, kill, members};
 
 const SMALL: &str = r#"
 version = 1
@@ -394,6 +394,53 @@ fn rerun_makes_everything_again_and_keeps_the_old() {
 }
 
 #[test]
+fn reruns_of_different_points_know_each_of_their_own_end() {
+    let sandbox = Sandbox::new();
+    batch(&sandbox, SMALL, "").ok();
+    // One that was ended before its end, as its journal would tell.
+    batch(&sandbox, SMALL, "--rerun --only procs=1").ok();
+    let journal = String::from_utf8(sandbox.read("r/journal.jsonl")).unwrap();
+    let ended = journal.trim_end().rsplit_once('\n').unwrap().0;
+    sandbox.write("r/journal.jsonl", &format!("{ended}\n"));
+    let all = String::from_utf8(sandbox.read("r/samples.jsonl")).unwrap();
+    let torn: Vec<&str> = all.lines().collect();
+    sandbox.write("r/samples.jsonl", &format!("{}\n", torn[..torn.len() - 2].join("\n")));
+    // Another comes to its end, and that is not the end of the first.
+    batch(&sandbox, SMALL, "--rerun --only procs=2").ok();
+    assert_eq!(samples(&sandbox, "r").len(), 12 + 4 + 6);
+    assert!(batch(&sandbox, SMALL, "").told().contains("a --rerun was ended before its end"));
+    batch(&sandbox, SMALL, "--rerun --only procs=1").ok();
+    assert_eq!(samples(&sandbox, "r").len(), 24, "the two that were missing, and no more");
+    assert!(!batch(&sandbox, SMALL, "").told().contains("--rerun was ended"));
+}
+
+#[test]
+fn what_failed_trials_took_counts_in_later_visits_too() {
+    let sandbox = Sandbox::new();
+    let text = r#"
+version = 1
+[defaults]
+kernel = "square"
+size = 1000
+timeout = "300ms"
+repeats = 1
+max-time = "200ms"
+[[job]]
+name = "hangs"
+procs = 1
+inject = ["hang:chunk=0"]
+"#;
+    assert_eq!(batch(&sandbox, text, "").code, Some(1));
+    let sample = &samples(&sandbox, "r")[0];
+    assert!(sample["time"]["total_s"].as_f64().is_some_and(|took| took >= 0.3), "{sample}");
+    let more = text.replace("repeats = 1", "repeats = 3");
+    assert_eq!(batch(&sandbox, &more, "").code, Some(1));
+    assert_eq!(samples(&sandbox, "r").len(), 1, "its time was over");
+    assert_eq!(batch(&sandbox, &more, "--retry-failed").code, Some(1));
+    assert_eq!(samples(&sandbox, "r").len(), 2, "asked for, it has its time anew");
+}
+
+#[test]
 fn a_hanging_trial_is_ended_by_its_time_limit_and_recorded() {
     let sandbox = Sandbox::new();
     let text = r#"
@@ -590,6 +637,32 @@ fn a_dry_run_shows_the_points_and_leaves_nothing() {
     let explained =
         batch(&sandbox, SMALL, "--dry-run --explain --set size=5").ok().text().to_owned();
     assert!(explained.contains("b.toml:") && explained.contains("--set"), "{explained}");
+}
+
+#[test]
+fn a_dry_run_counts_what_is_done_and_says_why_the_rest_is_not() {
+    let sandbox = Sandbox::new();
+    let dry = |text: &str, more: &str| {
+        batch(&sandbox, text, &format!("--dry-run {more}")).ok().text().to_owned()
+    };
+    assert!(dry(SMALL, "").ends_with("12 trials at most: 0 done, 12 to be made\n"));
+    batch(&sandbox, SMALL, "--only procs=1").ok();
+    let before = sandbox.read("r/journal.jsonl");
+    assert!(dry(SMALL, "").ends_with("12 trials at most: 6 done, 6 to be made\n"));
+    assert!(dry(SMALL, "--only procs=1").ends_with(": 6 done, 0 to be made\n"));
+    assert!(dry(SMALL, "--rerun").ends_with(": 0 done, 12 to be made\n"));
+    let changed = SMALL.replace("size = 1000", "size = 2000");
+    let told = dry(&changed, "--why");
+    assert!(
+        told.contains("changed: a/procs=1,schedule=static: size: 1000 -> 2000; input"),
+        "{told}"
+    );
+    assert!(told.ends_with(": 0 done, 12 to be made\n"), "{told}");
+    let plan: Value = serde_json::from_str(&dry(&changed, "--why --json")).unwrap();
+    assert_eq!((&plan["done"], &plan["left"]), (&0.into(), &12.into()));
+    assert_eq!(plan["changed"][0]["why"][0], "size: 1000 -> 2000", "{plan}");
+    assert_eq!(sandbox.read("r/journal.jsonl"), before, "nothing was written");
+    assert_eq!(samples(&sandbox, "r").len(), 6);
 }
 
 #[test]
@@ -820,6 +893,28 @@ fn a_signal_in_a_hook_ends_it_and_tears_down() {
     assert_eq!(outcome.signal, Some(libc::SIGINT), "{}", outcome.told());
     assert!(sandbox.path("down").exists());
     assert_eq!(samples(&sandbox, "r").len(), 0, "the trial was not made");
+}
+
+#[test]
+fn a_kill_of_the_batch_ends_what_its_hooks_started_and_left_in_the_background() {
+    let sandbox = Sandbox::new();
+    let text = SMALL.replace(
+        "[defaults]",
+        "[hooks]\nsetup = \"sleep 500 & echo $! > left\"\n\
+         before-each = \"sleep 500 & echo $! > inner; mv inner begun; wait\"\n[defaults]",
+    );
+    sandbox.write("b.toml", text);
+    let mut running = sandbox.spmd("batch b.toml --out r").orphans_follow().start();
+    running.until("the hook", |_| sandbox.path("begun").exists().then_some(()));
+    let started: Vec<i32> = ["left", "begun"]
+        .iter()
+        .map(|name| String::from_utf8(sandbox.read(name)).unwrap().trim().parse().unwrap())
+        .collect();
+    let running_now: Vec<i32> = members(running.pid()).iter().map(|process| process.pid).collect();
+    assert!(started.iter().all(|pid| running_now.contains(pid)), "both are at work");
+    running.signal(libc::SIGKILL);
+    // Which fails if a process of its session does not end soon.
+    assert_eq!(running.wait().signal, Some(libc::SIGKILL));
 }
 
 #[test]

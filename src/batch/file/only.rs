@@ -1,5 +1,6 @@
 //! `--only 'procs=4 kernel=square'`: some points of a batch.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -39,6 +40,17 @@ impl Only {
             |near| format!("did you mean `{near}`?"),
         );
         Err(Error::rejected(Explained::new(format!("--only: no job `{job}`")).hint(hint)))
+    }
+}
+
+/// As it can be given again; the same for the same points, however it was spaced and ordered.
+impl fmt::Display for Only {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let job = self.job.iter().map(|job| format!("job={job}"));
+        let values = self.values.iter().map(|(name, value)| format!("{name}={}", shown(value)));
+        let mut pairs: Vec<String> = job.chain(values).collect();
+        pairs.sort();
+        f.write_str(&pairs.join(" "))
     }
 }
 

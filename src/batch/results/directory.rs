@@ -131,13 +131,10 @@ impl Directory {
         &self.samples
     }
 
-    /// Returns the round for a `--rerun`: that of one which did not come to its end, else a new one.
-    pub(crate) fn rerun(&self) -> u32 {
-        match self.reruns.unfinished() {
-            Some(round) => round.max(self.samples.round()),
-            None if self.samples.count() == 0 => 0,
-            None => self.samples.round().saturating_add(1),
-        }
+    /// Returns the round for a `--rerun` of these points: that of one which did not come to its end, else a
+    /// new one. A point may be in a later round by now: then that counts.
+    pub(crate) fn rerun(&self, only: Option<&str>) -> u32 {
+        self.reruns.round(only, &self.samples)
     }
 
     /// Writes a sample down: it is done once this returns, and on disk within 100 ms.
@@ -172,7 +169,7 @@ impl Directory {
 
     /// Says whether a `--rerun` was ended before its end.
     pub(crate) fn has_unfinished_rerun(&self) -> bool {
-        self.reruns.unfinished().is_some()
+        !self.reruns.are_finished()
     }
 
     /// Opens the log of a point, or of what is around all of them, to add to it.

@@ -1,10 +1,12 @@
 //! `journal.jsonl`: what happened and when, a line each. For people, and for whoever asks why: what was done
 //! is in the samples alone.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::samples::Samples;
 use crate::host::clock::rfc3339;
 
 pub(super) const NAME: &str = "journal.jsonl";
@@ -21,6 +23,9 @@ pub(crate) enum Event<'a> {
         /// The round that a `--rerun` is in.
         #[serde(skip_serializing_if = "Option::is_none")]
         rerun: Option<u32>,
+        /// The points that `--only` chose; without it, all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        only: Option<String>,
     },
     /// A visit ends.
     End { how: End },
@@ -72,13 +77,17 @@ pub(super) fn line(event: &Event<'_>, line: &mut Vec<u8>) -> serde_json::Result<
     Ok(())
 }
 
-/// Which `--rerun` has not come to its end, as the journal tells.
+/// Which `--rerun`s have not come to their end, as the journal tells: each choice of points has its own.
 #[derive(Debug, Default)]
 pub(super) struct Reruns {
-    /// That of the visit that began last.
-    visit: Option<u32>,
-    unfinished: Option<u32>,
+    /// What the visit that began last makes again, if it does.
+    visit: Option<Chosen>,
+    /// The round that each began.
+    unfinished: BTreeMap<Chosen, u32>,
 }
+
+/// What `--only` said; nothing: all points are meant.
+type Chosen = Option<String>;
 
 /// What is read of a line; what events there may be later is no concern.
 #[derive(Deserialize)]
@@ -86,6 +95,7 @@ pub(super) struct Reruns {
 enum Read {
     Begin {
         rerun: Option<u32>,
+        only: Chosen,
     },
     End {
         how: End,
@@ -98,17 +108,37 @@ impl Reruns {
     /// Takes a line of the file; one that cannot be read says nothing.
     pub(super) fn take(&mut self, text: &[u8]) {
         match serde_json::from_slice(text) {
-            Ok(Read::Begin { rerun }) => {
-                self.visit = rerun;
-                self.unfinished = rerun.or(self.unfinished);
+            Ok(Read::Begin { rerun, only }) => {
+                self.visit = rerun.map(|round| {
+                    self.unfinished.insert(only.clone(), round);
+                    only
+                });
             }
-            Ok(Read::End { how: End::Complete }) if self.visit.is_some() => self.unfinished = None,
+            Ok(Read::End { how: End::Complete }) => match &self.visit {
+                Some(None) => self.unfinished.clear(), // All points are some of all.
+                Some(chosen) => drop(self.unfinished.remove(chosen)),
+                None => {}
+            },
             Ok(Read::End { .. } | Read::Other) | Err(_) => {}
         }
     }
 
-    pub(super) fn unfinished(&self) -> Option<u32> {
-        self.unfinished
+    /// Returns the round of that of this choice of points.
+    fn unfinished(&self, only: Option<&str>) -> Option<u32> {
+        self.unfinished.get(&only.map(str::to_owned)).copied()
+    }
+
+    /// Returns the round of a `--rerun` of these points: see [`Self::unfinished`]; else a new one.
+    pub(super) fn round(&self, only: Option<&str>, samples: &Samples) -> u32 {
+        match self.unfinished(only) {
+            Some(round) => round,
+            None if samples.count() == 0 => 0,
+            None => samples.round().saturating_add(1),
+        }
+    }
+
+    pub(super) fn are_finished(&self) -> bool {
+        self.unfinished.is_empty()
     }
 }
 
@@ -116,7 +146,7 @@ impl Reruns {
 mod tests {
     use super::*;
 
-    fn unfinished(events: &[Event<'_>]) -> Option<u32> {
+    fn reruns(events: &[Event<'_>]) -> Reruns {
         let (mut reruns, mut text) = (Reruns::default(), Vec::new());
         for event in events {
             line(event, &mut text).unwrap();
@@ -124,12 +154,36 @@ mod tests {
         }
         reruns.take(b"no JSON");
         reruns.take(b"{\"event\":\"of-a-later-version\"}");
-        reruns.unfinished()
+        reruns
+    }
+
+    fn unfinished(events: &[Event<'_>]) -> Option<u32> {
+        reruns(events).unfinished(None)
+    }
+
+    #[test]
+    fn each_choice_of_points_has_a_rerun_of_its_own_and_that_of_all_ends_them() {
+        let begin = |rerun, only: &str| {
+            let only = Some(only.to_owned()).filter(|only| !only.is_empty());
+            Event::Begin { batch: "b", pid: 1, command: "c", rerun: Some(rerun), only }
+        };
+        let complete = || Event::End { how: End::Complete };
+        let two = [begin(1, "procs=1"), begin(2, "procs=2"), complete()];
+        let found = reruns(&two);
+        assert_eq!(
+            ["procs=1", "procs=2"].map(|only| found.unfinished(Some(only))),
+            [Some(1), None]
+        );
+        assert!(found.unfinished(None).is_none() && !found.are_finished());
+        let all = [begin(1, "procs=1"), begin(2, ""), complete()];
+        assert!(reruns(&all).are_finished());
+        let part = [begin(1, ""), begin(2, "procs=1"), complete()];
+        assert_eq!(reruns(&part).unfinished(None), Some(1));
     }
 
     #[test]
     fn a_rerun_is_unfinished_until_one_of_its_visits_is_complete() {
-        let begin = |rerun| Event::Begin { batch: "b", pid: 1, command: "c", rerun };
+        let begin = |rerun| Event::Begin { batch: "b", pid: 1, command: "c", rerun, only: None };
         let end = |how| Event::End { how };
         assert_eq!(unfinished(&[]), None);
         assert_eq!(unfinished(&[begin(None), end(End::Interrupted)]), None);

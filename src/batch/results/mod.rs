@@ -11,12 +11,15 @@
 //! summary.csv, report.md, …   made from these, at any time        reports
 //! ```
 //!
+//! `earlier` reads a directory as it is, without its lock, for who only asks (`--dry-run`).
+//!
 //! Whatever ends a batch, between any two stores, leaves a directory to go on from. The two files that grow
 //! are appended to by one `write` a line ([`lines`]) and synced soon after ([`syncer`]); all others are
 //! written aside and take their name in one step. Nothing is believed that is not in `samples.jsonl`: a
 //! trial whose line is there is done, every other one is not.
 
 mod directory;
+mod earlier;
 mod journal;
 mod lines;
 mod lock;
@@ -29,11 +32,12 @@ mod syncer;
 mod visits;
 
 pub(crate) use self::directory::{Directory, Visit};
+pub(crate) use self::earlier::Earlier;
 pub(crate) use self::journal::{End, Event};
 pub(crate) use self::machine::Machine;
 pub(crate) use self::plan::{Edited, PlanLine};
 pub(crate) use self::reports::Remarks;
-pub(crate) use self::samples::{Figures, Outcome, Sample, Trial, failure};
+pub(crate) use self::samples::{Done, Figures, Outcome, Sample, Trial, failure};
 pub(crate) use self::visits::MixMachines;
 
 #[cfg(test)]

@@ -180,26 +180,42 @@ pub(super) fn replace(
     lines: impl Iterator<Item = PlanLine>,
     has_samples: impl Fn(&Key) -> bool,
 ) -> Result<Edited, Error> {
+    let path = dir.join(NAME);
+    let staged = StagedFile::create_as("plan", &path, None)?;
+    let mut out = BufWriter::with_capacity(1 << 16, staged.file());
+    let edited = compare(dir, lines, has_samples, |line| write(&mut out, line))?;
+    out.flush().map_err(|error| unwritten(&path, &error))?;
+    drop(out);
+    staged.publish()?;
+    Ok(edited)
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> Error {
+    let what = format!("cannot write `{}`: {}", shown_path(path), reason(error));
+    Error::refused(
+        Explained::new(what)
+            .hint("free some space; the same command continues with what is missing"),
+    )
+}
+
+/// Says how a plan differs from the old one, and gives each line that the new one has to `keep`.
+pub(super) fn compare(
+    dir: &Path,
+    lines: impl Iterator<Item = PlanLine>,
+    has_samples: impl Fn(&Key) -> bool,
+    mut keep: impl FnMut(&PlanLine) -> io::Result<()>,
+) -> Result<Edited, Error> {
+    let cannot = |error: io::Error| unwritten(&dir.join(NAME), &error);
     let mut before: HashMap<Key, Standing> = HashMap::new();
     read(dir, |line| {
         before.insert(line.key, line.standing);
     })?;
-    let path = dir.join(NAME);
-    let shown = shown_path(&path);
-    let cannot = |error: io::Error| {
-        Error::refused(
-            Explained::new(format!("cannot write `{shown}`: {}", reason(&error)))
-                .hint("free some space; the same command continues with what is missing"),
-        )
-    };
-    let staged = StagedFile::create_as("plan", &path, None)?;
-    let mut out = BufWriter::with_capacity(1 << 16, staged.file());
     let mut edited = Edited::default();
     let mut names: HashMap<Short, Key> = HashMap::new();
     let mut added: HashMap<String, PlanLine> = HashMap::new();
     for line in lines {
         check_name(&mut names, &line)?;
-        write(&mut out, &line).map_err(cannot)?;
+        keep(&line).map_err(cannot)?;
         match before.get(&line.key) {
             Some(Standing::Planned) => edited.kept += 1,
             // An orphan that came back was not there either.
@@ -230,12 +246,10 @@ pub(super) fn replace(
         edited.orphaned += usize::from(line.standing == Standing::Planned);
         line.standing = Standing::Orphan;
         if written.is_ok() {
-            written = write(&mut out, &line);
+            written = keep(&line);
         }
     })?;
-    written.and_then(|()| out.flush()).map_err(cannot)?;
-    drop(out);
-    staged.publish()?;
+    written.map_err(cannot)?;
     edited.changed = changed.into_iter().collect();
     Ok(edited)
 }

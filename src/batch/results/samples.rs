@@ -162,6 +162,8 @@ impl Status {
 pub(crate) struct Trial {
     pub(crate) repeat: u32,
     pub(crate) attempt: u32,
+    /// What it took, all in all; also if it failed. Of lines that do not say it, 0.
+    pub(crate) seconds: f64,
     pub(crate) outcome: Outcome,
 }
 
@@ -450,7 +452,7 @@ struct Noise {
 #[derive(Deserialize)]
 struct Time {
     total_s: Option<f64>,
-    pass_s: Passes,
+    pass_s: Option<Passes>, // Of a trial that failed, maybe none came to its end.
 }
 
 #[derive(Deserialize)]
@@ -481,13 +483,16 @@ impl<'a> Line<'a> {
     }
 
     fn trial(self) -> serde_json::Result<Trial> {
-        let outcome = match (self.status, &self.time) {
+        let passes = self.time.as_ref().and_then(|time| time.pass_s.as_ref());
+        let total = self.time.as_ref().and_then(|time| time.total_s);
+        let seconds = total.or(passes.map(|passes| passes.median)).unwrap_or(0.0);
+        let outcome = match (self.status, passes) {
             (Status::Ok, None) => {
                 return Err(serde_json::Error::custom("status is ok, and there is no time"));
             }
-            (Status::Ok, Some(time)) => Outcome::Ok(Figures {
-                time: time.pass_s.median,
-                total: time.total_s.unwrap_or(time.pass_s.median),
+            (Status::Ok, Some(passes)) => Outcome::Ok(Figures {
+                time: passes.median,
+                total: seconds,
                 items_per_s: self.throughput.as_ref().and_then(|rates| rates.items_per_s),
                 bytes_per_s: self.throughput.as_ref().and_then(|rates| rates.bytes_per_s),
                 flops_per_s: self.throughput.as_ref().and_then(|rates| rates.flops_per_s),
@@ -503,7 +508,7 @@ impl<'a> Line<'a> {
                 why: self.error.map_or_else(|| status.name().into(), |e| e.message.into()),
             },
         };
-        Ok(Trial { repeat: self.repeat, attempt: self.attempt, outcome })
+        Ok(Trial { repeat: self.repeat, attempt: self.attempt, seconds, outcome })
     }
 }
 

@@ -343,20 +343,20 @@ fn a_rerun_goes_on_where_one_was_interrupted_else_it_begins_anew() {
     let folder = Folder::new();
     let path = folder.path("out");
     let mut directory = open(&path).unwrap();
-    let begin = |rerun| Event::Begin { batch: "study", pid: 1, command: "c", rerun };
-    assert_eq!(directory.rerun(), 0);
+    let begin = |rerun| Event::Begin { batch: "study", pid: 1, command: "c", rerun, only: None };
+    assert_eq!(directory.rerun(None), 0);
     add(&mut directory, &point(1), 0).unwrap();
-    assert_eq!(directory.rerun(), 1);
+    assert_eq!(directory.rerun(None), 1);
     directory.note(&begin(Some(1))).unwrap();
     add_in(&mut directory, &point(1), 1, 0, 2).unwrap();
     drop(directory);
     let mut directory = open(&path).unwrap();
-    assert_eq!(directory.rerun(), 1);
+    assert_eq!(directory.rerun(None), 1);
     directory.note(&begin(Some(1))).unwrap();
     directory.note(&Event::End { how: End::Complete }).unwrap();
     drop(directory);
     let directory = open(&path).unwrap();
-    assert_eq!((directory.rerun(), directory.done(&point(1).key).round()), (2, 1));
+    assert_eq!((directory.rerun(None), directory.done(&point(1).key).round()), (2, 1));
 }
 
 /// Where [`in_a_process_of_its_own`] writes to.

@@ -1,22 +1,55 @@
 //! What a batch would run, without running any of it.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::counted;
-use crate::batch::{Batch, Only};
+use crate::batch::{Again, Batch, Earlier, Edited, Only, Points, Tally, count};
 use crate::data::grouped;
 use crate::error::Error;
 
 /// Of more points than that, the first and the last are shown.
 const SHOWN: usize = 60;
 
-/// Lists the points of a batch; with `explain`, where each value of theirs is from.
+/// How a batch stands, by what its directory has.
+pub(super) struct Standing {
+    tally: Tally,
+    edited: Edited,
+}
+
+impl Standing {
+    /// Reads the directory, and leaves it as it is.
+    pub(super) fn of(
+        batch: &Batch,
+        points: Points,
+        out: &Path,
+        only: Option<&str>,
+        again: Again,
+    ) -> Result<Self, Error> {
+        let Points { lines, mut planned, .. } = points;
+        let earlier = Earlier::read(out)?;
+        let rerun = if again == Again::All { earlier.rerun(only) } else { 0 };
+        for point in &mut planned {
+            point.round = earlier.done(&point.key).round().max(rerun);
+        }
+        let (tally, _) = count(batch, &planned, |key| earlier.done(key), again);
+        Ok(Self { tally, edited: earlier.edited(lines.into_iter())? })
+    }
+
+    fn left(&self) -> u64 {
+        self.tally.total - self.tally.done
+    }
+}
+
+/// Lists the points of a batch; with `explain`, where each value of theirs is from. With the standing and a
+/// wish for it, why points are to be made that were made.
 pub(super) fn points(
     batch: &Batch,
     only: Option<&Only>,
     explain: bool,
+    standing: Option<(&Standing, bool)>,
     as_json: bool,
 ) -> Result<String, Error> {
     if let Some(only) = only {
@@ -52,12 +85,30 @@ pub(super) fn points(
             .iter()
             .map(|job| json!({"name": job.name, "points": job.len(), "repeats": job.repeats}))
             .collect();
-        let plan = json!({
+        let mut plan = json!({
             "schema": 1, "batch": batch.name, "status": "planned", "points": points,
             "trials": trials, "jobs": jobs,
         });
+        if let Some((standing, why)) = standing {
+            plan["done"] = standing.tally.done.into();
+            plan["left"] = standing.left().into();
+            if why {
+                let changed = standing.edited.changed.iter();
+                plan["changed"] = changed
+                    .map(|(id, differences)| json!({"id": id, "why": differences}))
+                    .collect();
+            }
+        }
         return Ok(plan.to_string());
     }
+    let changed = standing.filter(|(_, why)| *why).map(|(standing, _)| &standing.edited.changed);
+    for (id, differences) in changed.into_iter().flatten() {
+        let _ = writeln!(text, "changed: {id}: {}", differences.join("; "));
+    }
     let _ = write!(text, "{}, {} at most", counted(points, "point"), counted(trials, "trial"));
+    if let Some((standing, _)) = standing {
+        let (done, left) = (grouped(standing.tally.done), grouped(standing.left()));
+        let _ = write!(text, ": {done} done, {left} to be made");
+    }
     Ok(text)
 }

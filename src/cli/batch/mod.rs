@@ -137,11 +137,23 @@ fn perform(
     };
     let batch = Batch::read(file, &asked)?;
     if command.talk.dry_run {
-        let text = dry::points(&batch, command.only.as_ref(), command.explain, command.talk.json)?;
         let all: usize = batch.jobs.iter().map(|job| job.len()).sum();
+        let mut earlier = None;
         if all <= MANY {
-            resolve(&batch, command.only.as_ref(), &Survey::default())?; // What would be refused, is.
+            // What would be refused, is.
+            let points = resolve(&batch, command.only.as_ref(), &Survey::default())?;
+            let only = command.only.as_ref().map(ToString::to_string);
+            let standing =
+                |out| dry::Standing::of(&batch, points, out, only.as_deref(), again(command));
+            earlier = command.out.as_deref().map(standing).transpose()?;
         }
+        let text = dry::points(
+            &batch,
+            command.only.as_ref(),
+            command.explain,
+            earlier.as_ref().map(|earlier| (earlier, command.why)),
+            command.talk.json,
+        )?;
         return report::document(&text).map(|()| Exit::Complete);
     }
     let out = command.out.as_deref().ok_or_else(|| {
@@ -165,6 +177,14 @@ fn perform(
     }
     let visited = visit(command, &batch, out, reporter)?;
     conclude(command, &batch, visited, reporter)
+}
+
+fn again(command: &BatchCommand) -> Again {
+    match (command.rerun, command.retry_failed) {
+        (true, _) => Again::All,
+        (false, true) => Again::Failed,
+        (false, false) => Again::Nothing,
+    }
 }
 
 /// Runs what is left of a batch.
@@ -195,14 +215,11 @@ fn visit(
     let count = lines.len();
     let edited = directory.plan(lines.into_iter())?;
     tell_edited(&mut directory, &edited, command.why, reporter)?;
-    let again = match (command.rerun, command.retry_failed) {
-        (true, _) => Again::All,
-        (false, true) => Again::Failed,
-        (false, false) => Again::Nothing,
-    };
-    let rerun = (again == Again::All).then(|| directory.rerun());
+    let again = again(command);
+    let only = command.only.as_ref().map(ToString::to_string);
+    let rerun = (again == Again::All).then(|| directory.rerun(only.as_deref()));
     for point in &mut planned {
-        point.round = rerun.unwrap_or_else(|| directory.done(&point.key).round());
+        point.round = directory.done(&point.key).round().max(rerun.unwrap_or(0));
     }
     if rerun.is_none() && directory.has_unfinished_rerun() {
         reporter.warning(
@@ -214,6 +231,7 @@ fn visit(
         pid: std::process::id(),
         command: &machine.command,
         rerun,
+        only,
     };
     directory.note(&begin)?;
 
