@@ -401,10 +401,10 @@ fn reruns_of_different_points_know_each_of_their_own_end() {
     batch(&sandbox, SMALL, "--rerun --only procs=1").ok();
     let journal = String::from_utf8(sandbox.read("r/journal.jsonl")).unwrap();
     let ended = journal.trim_end().rsplit_once('\n').unwrap().0;
-    sandbox.write("r/journal.jsonl", &format!("{ended}\n"));
+    sandbox.write("r/journal.jsonl", format!("{ended}\n"));
     let all = String::from_utf8(sandbox.read("r/samples.jsonl")).unwrap();
     let torn: Vec<&str> = all.lines().collect();
-    sandbox.write("r/samples.jsonl", &format!("{}\n", torn[..torn.len() - 2].join("\n")));
+    sandbox.write("r/samples.jsonl", format!("{}\n", torn[..torn.len() - 2].join("\n")));
     // Another comes to its end, and that is not the end of the first.
     batch(&sandbox, SMALL, "--rerun --only procs=2").ok();
     assert_eq!(samples(&sandbox, "r").len(), 12 + 4 + 6);
