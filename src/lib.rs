@@ -40,6 +40,7 @@ mod panics;
 mod phase;
 mod placement;
 mod plan;
+mod plots;
 mod record;
 mod report;
 mod run;

@@ -113,6 +113,7 @@ const ORDER: &[&[&str]] = &[
     &["shm"],
     &["left"],
     &["scaling"],
+    &["plots"],
     &["statistics", "figures"],
     &["schedule"],
     &["data"],
