@@ -275,12 +275,30 @@ pub(super) struct Label<'a> {
     size: f64,
     anchor: &'static str,
     weight: &'static str,
+    ground: Ground,
+}
+
+/// What is behind letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ground {
+    Anything,
+    /// A rim of the surface: lines that pass below do not cross them.
+    Rim,
 }
 
 impl<'a> Label<'a> {
     /// Begins at this place.
     pub(super) fn new(text: &'a str, x: f64, y: f64) -> Self {
-        Self { text, x, y, ink: Ink::Text, size: SIZE, anchor: "start", weight: "normal" }
+        Self {
+            text,
+            x,
+            y,
+            ink: Ink::Text,
+            size: SIZE,
+            anchor: "start",
+            weight: "normal",
+            ground: Ground::Anything,
+        }
     }
 
     pub(super) fn ink(self, ink: Ink) -> Self {
@@ -293,6 +311,11 @@ impl<'a> Label<'a> {
 
     pub(super) fn bold(self) -> Self {
         Self { weight: "600", ..self }
+    }
+
+    /// Keeps lines away from its letters.
+    pub(super) fn rimmed(self) -> Self {
+        Self { ground: Ground::Rim, ..self }
     }
 
     /// Has its middle there.
@@ -318,6 +341,10 @@ impl<'a> Label<'a> {
             set(&mut element, &[("font-weight", self.weight.to_owned())]);
         }
         paint(&mut element, self.ink);
+        if self.ground == Ground::Rim {
+            Pen::new(Ink::Surface, 3.0).stroke(&mut element);
+            set(&mut element, &[("paint-order", "stroke".to_owned())]);
+        }
         element.get_children_mut().push(Box::new(Text::new(clean(self.text))));
         element
     }

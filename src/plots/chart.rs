@@ -122,7 +122,7 @@ impl Chart {
     pub(crate) fn draw(&self) -> Picture {
         let mut canvas = Canvas::new(self.name);
         let below = legend(&mut canvas, &self.entries(), 28.0);
-        let top = below + 24.0;
+        let top = below + 28.0;
         let frame = self.frame(top, top + HEIGHT);
         self.axes(&mut canvas, &frame);
         for line in &self.lines {
@@ -213,11 +213,11 @@ impl Frame {
             if !datum.label.is_empty() {
                 let near = x + 8.0 + width(&datum.label, 11.0) > self.right;
                 let label = if near {
-                    Label::new(&datum.label, x - 8.0, y - 7.0).end()
+                    Label::new(&datum.label, x - 7.0, y + 14.0).end()
                 } else {
-                    Label::new(&datum.label, x + 8.0, y - 7.0)
+                    Label::new(&datum.label, x + 7.0, y + 14.0)
                 };
-                canvas.text(label.size(11.0));
+                canvas.text(label.size(11.0).rimmed());
             }
         }
     }
@@ -232,7 +232,7 @@ impl Frame {
         let [from, to] = [low, high].map(|end| end.clamp(self.top, self.bottom));
         canvas.line(pen, &[[x, from], [x, to]]);
         for end in [low, high].into_iter().filter(|end| (self.top..=self.bottom).contains(end)) {
-            canvas.line(Pen::new(points.ink, 1.5), &[[x - 4.5, end], [x + 4.5, end]]);
+            canvas.line(Pen::new(points.ink, 1.5), &[[x - 6.0, end], [x + 6.0, end]]);
         }
     }
 }

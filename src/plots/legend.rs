@@ -1,7 +1,7 @@
 //! What each mark means: entries in rows, before the picture itself.
 
 use super::canvas::{Body, Canvas, Label, Pen, WIDTH, width};
-use super::palette::Fill;
+use super::palette::{Fill, Ink};
 
 const SIZE: f64 = 11.0;
 const SWATCH: f64 = 20.0;
@@ -11,7 +11,7 @@ pub(super) const ROW: f64 = 17.0;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Swatch {
     Line(Pen),
-    Marker(super::palette::Ink, Shape, Body),
+    Marker(Ink, Shape, Body),
     Area(Fill),
 }
 
@@ -27,19 +27,19 @@ impl Shape {
     pub(super) fn draw(
         self,
         canvas: &mut Canvas,
-        ink: super::palette::Ink,
+        ink: Ink,
         body: Body,
         [x, y]: [f64; 2],
         about: &str,
     ) {
         match self {
-            Self::Circle => canvas.dot(ink, body, [x, y], 4.0, about),
+            Self::Circle => canvas.dot(ink, body, [x, y], 3.25, about),
             Self::Diamond => {
-                let corners = [[x, y - 5.5], [x + 5.5, y], [x, y + 5.5], [x - 5.5, y]];
+                let corners = [[x, y - 5.0], [x + 5.0, y], [x, y + 5.0], [x - 5.0, y]];
                 canvas.marker(ink, body, &corners, about);
             }
             Self::Square => {
-                let r = 3.8;
+                let r = 3.25;
                 let corners = [[x - r, y - r], [x + r, y - r], [x + r, y + r], [x - r, y + r]];
                 canvas.marker(ink, body, &corners, about);
             }
