@@ -8,7 +8,7 @@ use svg::node::element::Element;
 use super::palette::{Fill, Ink, style_of_files};
 
 /// How wide every picture is, in pixels of its own: of a size at which its texts can be read in half a page.
-pub(super) const WIDTH: f64 = 480.0;
+pub(super) const WIDTH: f64 = 420.0;
 /// The size of texts, in the same pixels.
 pub(super) const SIZE: f64 = 12.0;
 const TITLE: f64 = 14.0;

@@ -106,7 +106,7 @@ impl Marker {
 }
 
 /// What the axes span.
-const HEIGHT: f64 = 236.0;
+const HEIGHT: f64 = 220.0;
 
 /// The part of the picture that values lie in.
 struct Frame {
@@ -213,9 +213,9 @@ impl Frame {
             if !datum.label.is_empty() {
                 let near = x + 8.0 + width(&datum.label, 11.0) > self.right;
                 let label = if near {
-                    Label::new(&datum.label, x - 7.0, y + 14.0).end()
+                    Label::new(&datum.label, x - 9.0, y + 4.0).end()
                 } else {
-                    Label::new(&datum.label, x + 7.0, y + 14.0)
+                    Label::new(&datum.label, x + 9.0, y + 4.0)
                 };
                 canvas.text(label.size(11.0).rimmed());
             }

@@ -5,6 +5,8 @@
 //! markdown  report.md: tables, for a paper's appendix or a merge request
 //! summary   summary.csv: a row a point
 //! pictures  which pictures there are, and what each shows; each is a file, too
+//! tables    the tables, which each of them writes in its own way
+//! terminal  the same for a terminal, with a chart of bars
 //! page      how a page is written, so that no text becomes a tag
 //! words     how figures are written
 //! ```
@@ -17,10 +19,12 @@ mod pictures;
 mod screenshots;
 mod summary;
 mod tables;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod words;
 
+pub(crate) use self::terminal::Glyphs;
 use self::words::estimate;
 use crate::data::grouped;
 use crate::figures::time;
@@ -112,8 +116,12 @@ impl Findings {
     }
 
     fn answer(&self) -> String {
-        self.verdict.clone().unwrap_or_else(|| {
-            "No verdict: losses are known from two numbers of ranks on.".to_owned()
+        let verdict = self.verdict.as_deref();
+        let verdict =
+            verdict.unwrap_or("no verdict: losses are known from two numbers of ranks on");
+        let mut letters = verdict.chars();
+        letters.next().map_or_else(String::new, |first| {
+            format!("{}{}.", first.to_uppercase(), letters.as_str())
         })
     }
 

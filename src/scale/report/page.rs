@@ -111,9 +111,10 @@ impl Page {
             .enumerate()
             .map(|(at, (name, _))| format!("<th scope=\"col\"{}>{}</th>", class(at), escaped(name)))
             .collect();
+        self.element("p", "caption", caption);
         // Whoever has no pointer moves a frame with the keyboard: so it can be reached by that.
         self.body.push_str(&format!(
-            "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\">\n<table>\n<caption>{0}</caption>\n\
+            "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\">\n<table>\n\
              <thead><tr>{1}</tr></thead>\n<tbody>\n",
             escaped(caption),
             names.concat()
@@ -171,7 +172,8 @@ fn escaped(text: &str) -> String {
             c => safe.push(c),
         }
     }
-    safe
+    // A number and its unit are on one line.
+    safe.replace(" %", "\u{a0}%")
 }
 
 const STYLE: &str = "\
@@ -182,21 +184,22 @@ h1{font-size:clamp(1.35rem,1rem + 1.5vw,1.9rem);line-height:1.25;margin:0 0 .75r
 h2{font-size:1.25rem;margin:2.5rem 0 .5rem}
 p,li{max-width:75ch;overflow-wrap:anywhere}
 .verdict{font-size:1.15rem;border-left:4px solid var(--blue);padding:.25rem 0 .25rem .9rem;margin:.5rem 0}
-.about,figcaption,caption,small,.facts dt,.tiles dt{color:var(--faint)}
+.about,figcaption,.caption,small,.facts dt,.tiles dt{color:var(--faint)}
 .about{margin:.75rem 0 0}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.75rem;margin:1.25rem 0}
 .tiles div{border:1px solid var(--grid);border-radius:6px;padding:.6rem .8rem}
 .tiles dt{font-size:.85rem}
 .tiles dd{margin:0;font-size:1.35rem;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 small{display:block;font-size:.78rem;font-weight:400;font-variant-numeric:tabular-nums}
-.wide{overflow-x:auto;margin:1rem 0}
+.wide{overflow-x:auto;margin:0 0 1rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}
-caption{text-align:left;font-size:.85rem;padding:0 0 .4rem;caption-side:top}
+.caption{font-size:.85rem;margin:1rem 0 .4rem}
 th,td{padding:.35rem .75rem;border-bottom:1px solid var(--grid);text-align:left;vertical-align:top}
 thead th{border-bottom:1.5px solid var(--faint);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:600}
 td.n,th.n{text-align:right;white-space:nowrap}
 thead th.n{white-space:normal}
+td:not(.n){min-width:9rem}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr));gap:1.5rem 2rem;align-items:start;margin:1rem 0}
 figure{margin:0;min-width:0;max-width:44rem;break-inside:avoid}
 figure svg{display:block;width:100%;height:auto}

@@ -107,13 +107,24 @@ mod tests {
         }
 
         fn picture(&self, width: u32, height: u32, scheme: Scheme) -> Pixels {
-            let path = self.folder.path().join(format!("{scheme:?}-{width}.png").to_lowercase());
             let page = self.framed(width, height, "");
+            let name = format!("{scheme:?}-{width}.png").to_lowercase();
+            self.shot(&name, &page, [width.max(600), height + 200], scheme)
+        }
+
+        fn shot(
+            &self,
+            name: &str,
+            page: &str,
+            [width, height]: [u32; 2],
+            scheme: Scheme,
+        ) -> Pixels {
+            let path = self.folder.path().join(name);
             self.run(&[
                 format!("--screenshot={}", path.display()),
-                format!("--window-size={},{}", width.max(600), height + 200),
+                format!("--window-size={width},{height}"),
                 format!("--blink-settings=preferredColorScheme={}", scheme as u8),
-                page,
+                page.to_owned(),
             ]);
             if let Some(kept) = std::env::var_os("SPMD_TEST_SHOTS") {
                 let _ = fs::copy(&path, Path::new(&kept).join(path.file_name().unwrap()));
@@ -210,15 +221,37 @@ mod tests {
         found
     }
 
-    #[test]
-    fn the_page_is_readable_in_a_browser_on_dark_and_on_light_wide_and_narrow() {
+    /// Returns what shows a report in a browser, if there is one.
+    fn shown() -> Option<Shown> {
         let Some(browser) = browser() else {
             eprintln!("skipped: no chromium is installed (SPMD_TEST_CHROMIUM names one)");
-            return;
+            return None;
         };
         let folder = Folder::new();
         study().write(folder.path()).unwrap();
-        let shown = Shown { browser, folder };
+        Some(Shown { browser, folder })
+    }
+
+    #[test]
+    fn a_picture_alone_is_readable_on_dark_and_on_light() {
+        let Some(shown) = shown() else { return };
+        let page = format!("file://{}", shown.folder.path().join("speedup.svg").display());
+        let [dark, light] = [Scheme::Dark, Scheme::Light].map(|scheme| {
+            let name = format!("{scheme:?}-speedup.png").to_lowercase();
+            shown.shot(&name, &page, [600, 700], scheme)
+        });
+        let at = serde_json::json!([0, 0, 420, 330]);
+        for (picture, expected) in [(&dark, 0.0..0.05), (&light, 0.9..1.01)] {
+            let ground = picture.at(2, 2);
+            assert!(expected.contains(&luminance(ground)), "{ground:?}");
+            let best = picture.within(&at).map(|pixel| contrast(pixel, ground)).fold(0.0, f64::max);
+            assert!(best > 7.0, "{best}");
+        }
+    }
+
+    #[test]
+    fn the_page_is_readable_in_a_browser_on_dark_and_on_light_wide_and_narrow() {
+        let Some(shown) = shown() else { return };
         for width in [400, 1400] {
             let layout = shown.layout(width);
             assert_eq!(layout["width"], width, "{layout}");

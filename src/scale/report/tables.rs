@@ -1,10 +1,10 @@
 //! The tables of a study, as rows of cells: every report has the same ones, in its own writing.
 
 use super::page::{Cell, Column};
-use super::words::{cause, doubt, estimate, interval, percent, ranks, reach, times};
+use super::words::{cause, doubt, estimate, interval, law_name, percent, ranks, reach, times};
 use super::{Findings, Point};
 use crate::figures::{scaled, time};
-use crate::scaling::{Estimate, Law};
+use crate::scaling::Estimate;
 
 /// A table, before it is written.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Findings {
             .filter(|(_, of)| self.points.iter().any(|point| !of(point).text.is_empty()))
             .collect();
         head.extend(used.iter().map(|(name, _)| (*name, n)));
-        head.extend([("samples", Column::Text), ("ended by", Column::Text)]);
+        head.extend([("disturbed samples", Column::Text), ("ended by", Column::Text)]);
         let rows = self.points.iter().map(|point| {
             let figures = &point.figures;
             let mut row = vec![
@@ -137,7 +137,7 @@ impl Findings {
             }
             let doubts: Vec<String> = fit.doubts.iter().map(doubt).collect();
             [
-                sentence(fit.law),
+                law_name(fit.law),
                 parameters.join("; "),
                 says.join("; "),
                 fits.join("; "),
@@ -147,7 +147,7 @@ impl Findings {
             .to_vec()
         });
         let refused = self.refused.iter().map(|(law, why)| {
-            [sentence(*law), "not fitted".to_owned(), why.clone(), String::new(), String::new()]
+            [law_name(*law), "not fitted".to_owned(), why.clone(), String::new(), String::new()]
                 .map(Cell::text)
                 .to_vec()
         });
@@ -166,7 +166,7 @@ impl Findings {
                 Cell::text(prediction.procs.to_string()),
                 sure(prediction.time_s, time),
                 sure(prediction.speedup, times),
-                Cell::text(sentence(*law)),
+                Cell::text(law_name(*law)),
                 Cell::text(reach(prediction.reach)),
             ]
         });
@@ -191,7 +191,7 @@ type Optional = (&'static str, fn(&Point) -> Cell);
 impl Point {
     fn samples(&self) -> String {
         match (self.marked, self.figures.apart.len()) {
-            (0, 0) => String::new(),
+            (0, 0) => "none".to_owned(),
             (0, apart) => format!("{apart} apart"),
             (marked, apart) => {
                 let apart = if apart == 0 { String::new() } else { format!(", {apart} apart") };
@@ -207,9 +207,4 @@ fn symbol(name: &str) -> &str {
         "kappa" => "κ",
         name => name,
     }
-}
-
-fn sentence(law: Law) -> String {
-    let name = law.name();
-    name.strip_prefix("the ").unwrap_or(name).to_owned()
 }

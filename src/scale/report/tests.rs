@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Findings, Noise, Point, Roofline, Trial};
+use super::{Findings, Glyphs, Noise, Point, Roofline, Trial};
 use crate::plots::{Activity, Row, Span};
 use crate::scaling::{Base, Fit, Law, Losses, Memory, RankTime, Spent, Study};
 
@@ -294,10 +294,59 @@ fn predictions_are_marked_wherever_they_are() {
 #[test]
 fn a_file_of_a_picture_says_where_its_figures_are_from() {
     for (name, text) in study().files().into_iter().filter(|(name, _)| name.ends_with(".svg")) {
-        let text = text.replace("</text>", " ").replace('\n', " ");
+        let texts = text.split('<').filter_map(|rest| Some(rest.split_once('>')?.1.trim()));
+        let told: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
+        let told = told.join(" ");
         for said in ["triad", "Imaginary Processor", "seed", "one rank", "n 12"] {
-            assert!(text.contains(said), "{name} does not say {said}");
+            assert!(told.contains(said), "{name} does not say {said}: {told}");
         }
         assert!(text.contains("prefers-color-scheme:dark") && text.contains("<desc"), "{name}");
     }
+}
+
+#[test]
+fn a_terminal_of_eighty_columns_has_room_for_it() {
+    for findings in [study(), of(&[1]), of(&[1, 1024])] {
+        for glyphs in [Glyphs::Unicode, Glyphs::Ascii] {
+            let text = findings.terminal(glyphs);
+            for line in text.lines() {
+                assert!(
+                    line.chars().count() <= 80,
+                    "{} columns: {line}\n{text}",
+                    line.chars().count()
+                );
+            }
+            assert_eq!(text.is_ascii(), glyphs == Glyphs::Ascii, "{text}");
+            assert!(!text.contains('\u{1b}'));
+        }
+    }
+}
+
+#[test]
+fn bars_are_as_long_as_speedups_and_the_ideal_is_marked() {
+    let mut findings = study();
+    findings.points.truncate(4);
+    for (point, speedup) in findings.points.iter_mut().zip([1.0, 2.0, 2.25, 2.0]) {
+        point.figures.speedup.value = speedup;
+    }
+    let text = findings.terminal(Glyphs::Ascii);
+    let bars: Vec<&str> = text.lines().skip_while(|line| !line.contains("is ideal")).collect();
+    let marks = |line: &str| line.matches('#').count();
+    // Four ranks are ideal at the last cell of 62.
+    assert_eq!([1, 2, 3, 4].map(|at| marks(bars[at])), [16, 31, 35, 31]);
+    assert_eq!([3, 4].map(|at| bars[at].find('|')), [Some(8 + 47), Some(8 + 62)]);
+    assert_eq!(bars[1].find('|'), None, "one rank is ideal");
+}
+
+#[test]
+fn a_terminal_shows_what_its_locale_says() {
+    let of = |set: &[(&str, &str)]| {
+        Glyphs::of(|name| {
+            set.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
+        })
+    };
+    assert_eq!(of(&[("LANG", "de_DE.UTF-8")]), Glyphs::Unicode);
+    assert_eq!(of(&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")]), Glyphs::Ascii);
+    assert_eq!(of(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8")]), Glyphs::Unicode);
+    assert_eq!(of(&[]), Glyphs::Ascii);
 }

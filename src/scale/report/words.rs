@@ -1,6 +1,6 @@
 //! How a study's figures are written, the same in every report.
 
-use crate::scaling::{Cause, Doubt, Estimate, Reach};
+use crate::scaling::{Cause, Doubt, Estimate, Law, Reach};
 
 /// Writes a figure and what holds it with 95 %.
 pub(super) fn estimate(figure: Estimate, write: impl Fn(f64) -> String) -> String {
@@ -66,4 +66,10 @@ pub(super) fn reach(reach: Reach) -> &'static str {
         Reach::Outside => "outside of measured points",
         Reach::Far => "beyond twice the most ranks that were measured",
     }
+}
+
+/// The name of a law as a label.
+pub(super) fn law_name(law: Law) -> String {
+    let name = law.name();
+    name.strip_prefix("the ").unwrap_or(name).to_owned()
 }
