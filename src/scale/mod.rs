@@ -1,0 +1,3 @@
+//! Scaling studies: `spmd scale`.
+
+pub(crate) mod report;
