@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::collections::HashSet;
     use std::fs::{self, File};
     use std::os::unix::process::CommandExt;
@@ -12,7 +13,8 @@ mod tests {
 
     use serde_json::Value;
 
-    use crate::scale::report::tests::{Folder, study};
+    use crate::data::testing::Folder;
+    use crate::scale::report::tests::study;
 
     /// A start of the browser may take so long on a machine that is busy.
     const DEADLINE: Duration = Duration::from_secs(120);
@@ -43,6 +45,8 @@ mod tests {
     struct Shown {
         browser: PathBuf,
         folder: Folder,
+        /// How often the browser was started: each time with a folder of its own, as if for the first time.
+        started: Cell<u32>,
     }
 
     fn browser() -> Option<PathBuf> {
@@ -58,15 +62,16 @@ mod tests {
     impl Shown {
         /// Starts the browser with these, and returns what it wrote to stdout.
         fn run(&self, arguments: &[String]) -> String {
-            let profile = Folder::new();
-            let written = profile.path().join("stdout");
+            self.started.set(self.started.get() + 1);
+            let profile = self.folder.path(format!("profile-{}", self.started.get()));
+            let written = self.folder.path("stdout");
             let mut command = Command::new(&self.browser);
             command
                 .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
                 .args(["--no-first-run", "--disable-background-networking"])
                 .args(["--disable-component-update", "--disable-sync", "--hide-scrollbars"])
                 .args(["--allow-file-access-from-files", "--force-device-scale-factor=1"])
-                .arg(format!("--user-data-dir={}", profile.path().join("user").display()))
+                .arg(format!("--user-data-dir={}", profile.display()))
                 .args(arguments)
                 .stdin(Stdio::null())
                 .stdout(File::create(&written).unwrap())
@@ -89,7 +94,7 @@ mod tests {
                  <style>html,body{{margin:0}}iframe{{border:0;display:block;width:{width}px;height:{height}px}}</style>\
                  <iframe src=report.html></iframe><script>{script}</script>"
             );
-            let path = self.folder.path().join("frame.html");
+            let path = self.folder.path("frame.html");
             fs::write(&path, page).unwrap();
             format!("file://{}", path.display())
         }
@@ -119,7 +124,7 @@ mod tests {
             [width, height]: [u32; 2],
             scheme: Scheme,
         ) -> Pixels {
-            let path = self.folder.path().join(name);
+            let path = self.folder.path(name);
             self.run(&[
                 format!("--screenshot={}", path.display()),
                 format!("--window-size={width},{height}"),
@@ -222,20 +227,21 @@ mod tests {
     }
 
     /// Returns what shows a report in a browser, if there is one.
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn shown() -> Option<Shown> {
         let Some(browser) = browser() else {
             eprintln!("skipped: no chromium is installed (SPMD_TEST_CHROMIUM names one)");
             return None;
         };
         let folder = Folder::new();
-        study().write(folder.path()).unwrap();
-        Some(Shown { browser, folder })
+        study().write(folder.root()).unwrap();
+        Some(Shown { browser, folder, started: Cell::new(0) })
     }
 
     #[test]
     fn a_picture_alone_is_readable_on_dark_and_on_light() {
         let Some(shown) = shown() else { return };
-        let page = format!("file://{}", shown.folder.path().join("speedup.svg").display());
+        let page = format!("file://{}", shown.folder.path("speedup.svg").display());
         let [dark, light] = [Scheme::Dark, Scheme::Light].map(|scheme| {
             let name = format!("{scheme:?}-speedup.png").to_lowercase();
             shown.shot(&name, &page, [600, 700], scheme)

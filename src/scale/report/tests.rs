@@ -1,36 +1,11 @@
 //! Reports of a study that never ran: its times are those of a law with noise, so everything is in it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 
 use super::{Findings, Glyphs, Noise, Point, Roofline, Trial};
 use crate::plots::{Activity, Row, Span};
 use crate::scaling::{Base, Fit, Law, Losses, Memory, RankTime, Spent, Study};
-
-/// A directory that goes with the test.
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    pub(super) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name =
-            format!("spmd-report-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 impl Findings {
     pub(super) fn write(&self, dir: &Path) -> std::io::Result<()> {
@@ -129,7 +104,7 @@ fn of(procs: &[u32]) -> Findings {
 }
 
 fn ceiling(procs: u32) -> f64 {
-    4.5e10 * f64::from(procs.min(8))
+    4.1e10 * f64::from(procs.min(8))
 }
 
 fn losses(procs: u32) -> Losses {
