@@ -39,6 +39,7 @@ pub(crate) struct Findings {
     pub(crate) kernel: String,
     /// Its parameters and what else was asked for, as `param=value`.
     pub(crate) options: Vec<(String, String)>,
+    /// Indices; of a weak study those of one rank.
     pub(crate) size: u64,
     pub(crate) dtype: String,
     pub(crate) kind: Kind,

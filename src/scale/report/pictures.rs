@@ -42,9 +42,12 @@ impl Findings {
         Shown {
             picture: chart.draw(),
             caption: format!(
-                "Medians of a pass, the slowest rank's time each, with what holds them with 95 %. Ideal is the \
-                 time of the base, {}, divided among the ranks.",
-                self.base
+                "Medians of a pass, the slowest rank's time each, with what holds them with 95 %. Ideal is {}.",
+                match self.kind {
+                    Kind::Strong =>
+                        format!("the time of {}, divided among the ranks", self.base_words()),
+                    Kind::Weak => format!("the time of {}, however many ranks", self.base_words()),
+                }
             ),
         }
     }

@@ -14,7 +14,7 @@ mod tests {
     use serde_json::Value;
 
     use crate::data::testing::Folder;
-    use crate::scale::report::tests::study;
+    use crate::scale::report::tests::{studies, study};
 
     /// A start of the browser may take so long on a machine that is busy.
     const DEADLINE: Duration = Duration::from_secs(120);
@@ -88,11 +88,11 @@ mod tests {
 
         /// Writes a page that shows the report in a frame of this size, and says where everything is. A window
         /// of its own cannot be as narrow as a telephone.
-        fn framed(&self, width: u32, height: u32, script: &str) -> String {
+        fn framed(&self, report: &str, width: u32, height: u32, script: &str) -> String {
             let page = format!(
                 "<!DOCTYPE html><meta charset=utf-8><meta name=color-scheme content='light dark'>\
                  <style>html,body{{margin:0}}iframe{{border:0;display:block;width:{width}px;height:{height}px}}</style>\
-                 <iframe src=report.html></iframe><script>{script}</script>"
+                 <iframe src={report}></iframe><script>{script}</script>"
             );
             let path = self.folder.path("frame.html");
             fs::write(&path, page).unwrap();
@@ -100,8 +100,8 @@ mod tests {
         }
 
         /// Returns where everything is at this width.
-        fn layout(&self, width: u32) -> Value {
-            let page = self.framed(width, 1000, PROBE);
+        fn layout(&self, report: &str, width: u32) -> Value {
+            let page = self.framed(report, width, 1000, PROBE);
             let dom = self.run(&[
                 "--dump-dom".into(),
                 format!("--window-size={},1200", width.max(600)),
@@ -112,7 +112,7 @@ mod tests {
         }
 
         fn picture(&self, width: u32, height: u32, scheme: Scheme) -> Pixels {
-            let page = self.framed(width, height, "");
+            let page = self.framed("report.html", width, height, "");
             let name = format!("{scheme:?}-{width}.png").to_lowercase();
             self.shot(&name, &page, [width.max(600), height + 200], scheme)
         }
@@ -238,6 +238,31 @@ mod tests {
         Some(Shown { browser, folder, started: Cell::new(0) })
     }
 
+    /// Says what is wrong with where things are: nothing may stick out, and no text lie upon another.
+    fn faults(layout: &Value, width: u32) -> Vec<String> {
+        let figures = layout["figures"].as_array().unwrap();
+        let mut found: Vec<String> = figures.iter().flat_map(muddles).collect();
+        if layout["scroll"] != width || layout["out"] != serde_json::json!([]) {
+            found.push(format!("wider than {width}: {} {}", layout["scroll"], layout["out"]));
+        }
+        found
+    }
+
+    #[test]
+    fn whatever_was_studied_no_text_lies_upon_another_and_nothing_sticks_out() {
+        let Some(shown) = shown() else { return };
+        for (name, findings) in studies() {
+            let file = format!("{name}.html");
+            let files = findings.files();
+            let (_, text) = files.iter().find(|(name, _)| name == "report.html").unwrap();
+            fs::write(shown.folder.path(&file), text).unwrap();
+            for width in [400, 1400] {
+                let layout = shown.layout(&file, width);
+                assert_eq!(faults(&layout, width), Vec::<String>::new(), "{name} at {width}");
+            }
+        }
+    }
+
     #[test]
     fn a_picture_alone_is_readable_on_dark_and_on_light() {
         let Some(shown) = shown() else { return };
@@ -259,15 +284,11 @@ mod tests {
     fn the_page_is_readable_in_a_browser_on_dark_and_on_light_wide_and_narrow() {
         let Some(shown) = shown() else { return };
         for width in [400, 1400] {
-            let layout = shown.layout(width);
+            let layout = shown.layout("report.html", width);
             assert_eq!(layout["width"], width, "{layout}");
-            assert_eq!(layout["scroll"], width, "wider than the page: {}", layout["out"]);
-            assert_eq!(layout["out"], serde_json::json!([]));
+            assert_eq!(faults(&layout, width), Vec::<String>::new(), "at {width}");
             let figures = layout["figures"].as_array().unwrap();
             assert_eq!(figures.len(), 7, "{layout}");
-            for figure in figures {
-                assert_eq!(muddles(figure), Vec::<String>::new(), "at {width}");
-            }
             let height = layout["height"].as_u64().unwrap() as u32;
             let [dark, light] =
                 [Scheme::Dark, Scheme::Light].map(|scheme| shown.picture(width, height, scheme));
