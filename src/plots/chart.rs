@@ -37,7 +37,8 @@ pub(crate) enum Dash {
     Solid,
     Dashes,
     Dots,
-    DashDot,
+    /// One and one.
+    Mixed,
 }
 
 /// What belongs together.
@@ -78,7 +79,7 @@ impl Dash {
             Self::Solid => Pen::new(ink, 1.75),
             Self::Dashes => Pen::new(ink, 1.75).dashed("7 4"),
             Self::Dots => Pen::new(ink, 1.75).dashed("1.5 3.5"),
-            Self::DashDot => Pen::new(ink, 1.75).dashed("9 3 2 3"),
+            Self::Mixed => Pen::new(ink, 1.75).dashed("9 3 2 3"),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::tables::Table;
 use super::words::{interval, percent, ranks, times};
 use crate::figures::time;
 use crate::plots::Picture;
+use crate::scaling::Estimate;
 
 pub(super) fn text(findings: &Findings, pictures: &[Shown]) -> String {
     let mut page = Page::new(&format!("Scaling of {}", findings.kernel));
@@ -51,9 +52,7 @@ const METHOD: &str = "Trials of all points take turns in rounds. A time is that 
     No sample was dropped for its value. The raw samples are in samples.jsonl.";
 
 fn about(findings: &Findings) -> String {
-    let procs: Vec<String> =
-        findings.points.iter().map(|point| point.figures.procs.to_string()).collect();
-    format!("{}; {} ranks.", findings.problem(), procs.join(", "))
+    format!("{}; {}.", findings.problem(), findings.numbers())
 }
 
 fn tiles(findings: &Findings) -> Vec<(String, Cell)> {
@@ -64,10 +63,10 @@ fn tiles(findings: &Findings) -> Vec<(String, Cell)> {
     if let Some(last) = findings.points.last() {
         let figures = &last.figures;
         let at = ranks(u64::from(figures.procs));
-        let tile = |name: &str, figure, write: fn(f64) -> String| {
+        let tile = |name: &str, figure: Estimate, write: fn(f64) -> String| {
             (
                 format!("{name}, {at}"),
-                Cell { text: write(figure_value(figure)), small: interval(figure, write) },
+                Cell { text: write(figure.value), small: interval(figure, write) },
             )
         };
         tiles.push(tile("speedup", figures.speedup, times));
@@ -86,10 +85,6 @@ fn tiles(findings: &Findings) -> Vec<(String, Cell)> {
         ));
     }
     tiles
-}
-
-fn figure_value(figure: crate::scaling::Estimate) -> f64 {
-    figure.value
 }
 
 fn table(page: &mut Page, table: &Table) {

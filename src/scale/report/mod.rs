@@ -7,6 +7,7 @@
 //! pictures  which pictures there are, and what each shows; each is a file, too
 //! tables    the tables, which each of them writes in its own way
 //! terminal  the same for a terminal, with a chart of bars
+//! trial     what each rank did in one trial, from its trace
 //! page      how a page is written, so that no text becomes a tag
 //! words     how figures are written
 //! ```
@@ -22,13 +23,14 @@ mod tables;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod words;
 
 pub(crate) use self::terminal::Glyphs;
-use self::words::estimate;
+pub(crate) use self::trial::Trial;
+use self::words::{estimate, ranks};
 use crate::data::grouped;
 use crate::figures::time;
-use crate::plots::Row;
 use crate::scaling::{Estimate, Figures, Fit, Kind, Law, Losses, Prediction};
 
 /// All that reports of a study are made of.
@@ -37,6 +39,7 @@ pub(crate) struct Findings {
     pub(crate) kernel: String,
     /// Its parameters and what else was asked for, as `param=value`.
     pub(crate) options: Vec<(String, String)>,
+    /// Indices; of a weak study those of one rank.
     pub(crate) size: u64,
     pub(crate) dtype: String,
     pub(crate) kind: Kind,
@@ -102,14 +105,6 @@ pub(crate) struct Roofline {
     pub(crate) peak: Option<f64>,
 }
 
-/// What each rank did in one trial.
-#[derive(Clone, Debug)]
-pub(crate) struct Trial {
-    pub(crate) rows: Vec<Row>,
-    /// Which trial it is.
-    pub(crate) about: String,
-}
-
 impl Findings {
     fn question(&self) -> String {
         format!("How far does {} scale, and why not further?", self.kernel)
@@ -136,6 +131,18 @@ impl Findings {
         }
     }
 
+    /// The numbers of ranks that were measured.
+    fn numbers(&self) -> String {
+        let procs: Vec<u32> = self.points.iter().map(|point| point.figures.procs).collect();
+        match procs.as_slice() {
+            [one] => ranks(u64::from(*one)),
+            all => {
+                let all: Vec<String> = all.iter().map(u32::to_string).collect();
+                format!("{} ranks", all.join(", "))
+            }
+        }
+    }
+
     fn base_words(&self) -> &'static str {
         match self.base {
             "one rank" => "one rank",
@@ -150,17 +157,15 @@ impl Findings {
             (least, most) => format!("{least} to {most}"),
         };
         let counts = || self.points.iter().map(|point| point.figures.n);
-        let procs: Vec<String> =
-            self.points.iter().map(|point| point.figures.procs.to_string()).collect();
         let known = |name: &str| {
             self.environment.iter().find(|(other, _)| *other == name).map(|(_, fact)| &**fact)
         };
         format!(
-            "{}; base: {}, {}; {} ranks; n {} a point; {}; seed {}",
+            "{}; base: {}, {}; {}; n {} a point; {}; seed {}",
             self.problem(),
             self.base,
             estimate(self.base_time, time),
-            procs.join(", "),
+            self.numbers(),
             n(counts().min().unwrap_or(0), counts().max().unwrap_or(0)),
             known("cpu model").unwrap_or("machine not known"),
             self.seed

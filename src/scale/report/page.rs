@@ -193,13 +193,13 @@ p,li{max-width:75ch;overflow-wrap:anywhere}
 small{display:block;font-size:.78rem;font-weight:400;font-variant-numeric:tabular-nums}
 .wide{overflow-x:auto;margin:0 0 1rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}
-.caption{font-size:.85rem;margin:1rem 0 .4rem}
+.caption{font-size:.85rem;margin:1rem 0 .4rem;max-width:none}
 th,td{padding:.35rem .75rem;border-bottom:1px solid var(--grid);text-align:left;vertical-align:top}
 thead th{border-bottom:1.5px solid var(--faint);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:600}
 td.n,th.n{text-align:right;white-space:nowrap}
 thead th.n{white-space:normal}
-td:not(.n){min-width:9rem}
+td:not(.n){min-width:7.5rem}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr));gap:1.5rem 2rem;align-items:start;margin:1rem 0}
 figure{margin:0;min-width:0;max-width:44rem;break-inside:avoid}
 figure svg{display:block;width:100%;height:auto}

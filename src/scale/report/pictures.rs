@@ -42,9 +42,12 @@ impl Findings {
         Shown {
             picture: chart.draw(),
             caption: format!(
-                "Medians of a pass, the slowest rank's time each, with what holds them with 95 %. Ideal is the \
-                 time of the base, {}, divided among the ranks.",
-                self.base
+                "Medians of a pass, the slowest rank's time each, with what holds them with 95 %. Ideal is {}.",
+                match self.kind {
+                    Kind::Strong =>
+                        format!("the time of {}, divided among the ranks", self.base_words()),
+                    Kind::Weak => format!("the time of {}, however many ranks", self.base_words()),
+                }
             ),
         }
     }
@@ -53,25 +56,69 @@ impl Findings {
         let base = self.base_time.value;
         let line = self.line("ideal", Ink::Faint, Dash::Dashes, |p| p);
         let label = format!("times as fast as {}, {}", self.base_words(), time(base));
-        let chart = Chart {
+        let mut chart = Chart {
             lines: self.with_laws(line, |seconds, p| base * self.work(p) / seconds),
             y: axis(&label, self.scale(), From::Zero, Unit::Plain),
             ..self.chart("speedup", "Speedup", times, |point| point.speedup, |found| found.speedup)
         };
-        let knee = self.fits.iter().find_map(|fit| fit.knee);
-        let knee = knee.filter(|knee| knee.value.is_finite()).map(|knee| {
-            format!(
-                " It turns down at {} ranks by the Universal Scalability Law.",
-                estimate(knee, times)
-            )
+        chart.lines.extend(self.bandwidth_bound());
+        self.knee_line(&mut chart);
+        let told = self.knee().map(|(_, knee)| {
+            let knee = estimate(knee, times);
+            format!(" By the Universal Scalability Law it turns down at {knee} ranks.")
         });
+        let predicted = if self.predictions.is_empty() {
+            ""
+        } else {
+            " Hollow diamonds were not measured: they are what a law predicts."
+        };
         Shown {
             picture: chart.draw(),
             caption: format!(
-                "Ratios of medians, with bootstrap intervals of 95 %. Hollow diamonds were not measured: they \
-                 are what a law predicts.{}",
-                knee.unwrap_or_default()
+                "Ratios of medians, with bootstrap intervals of 95 %.{predicted}{}",
+                told.unwrap_or_default()
             ),
+        }
+    }
+
+    /// Returns the speedups beyond which memory is not fast enough, where they are measured and of interest: a
+    /// bound far above the ideal would only make all else small.
+    fn bandwidth_bound(&self) -> Option<Line> {
+        let Roofline { bytes, ceilings, .. } = self.roofline.as_ref()?;
+        let bound = |(procs, ceiling): &(u32, f64)| {
+            let p = f64::from(*procs);
+            let point = self.points.iter().find(|point| point.figures.procs == *procs)?;
+            let least = bytes * point.figures.size as f64 / ceiling;
+            let speedup = self.base_time.value * self.work(p) / least;
+            (speedup <= 1.25 * p).then_some([p, speedup])
+        };
+        let places: Vec<[f64; 2]> = ceilings.iter().filter_map(bound).collect();
+        let name = "memory's ceiling".to_owned();
+        (places.len() > 1).then_some(Line { name, ink: Ink::Text, dash: Dash::Dots, places })
+    }
+
+    /// Returns where the speedup turns down, and by which law.
+    fn knee(&self) -> Option<(&Fit, Estimate)> {
+        let found = self.fits.iter().find_map(|fit| Some((fit, fit.knee?)));
+        found.filter(|(_, knee)| knee.value.is_finite())
+    }
+
+    /// Draws a line to the greatest speedup, if that is among the ranks that are shown.
+    fn knee_line(&self, chart: &mut Chart) {
+        let Some((fit, knee)) = self.knee() else { return };
+        let shown = chart.points.iter().flat_map(|points| &points.points);
+        let (least, most) = shown.fold((f64::MAX, 0.0_f64), |(least, most), datum| {
+            (least.min(datum.x), most.max(datum.x))
+        });
+        if (least..=most).contains(&knee.value) {
+            let highest = self.base_time.value * self.work(knee.value)
+                / fit.time(knee.value, self.work(knee.value));
+            chart.lines.push(Line {
+                name: format!("turns down at {:.1}, predicted", knee.value),
+                ink: Ink::Vermillion,
+                dash: Dash::Dots,
+                places: vec![[knee.value, least.min(highest)], [knee.value, highest]],
+            });
         }
     }
 
@@ -117,8 +164,7 @@ impl Findings {
         if shares.is_empty() {
             return None;
         }
-        let points =
-            shares.iter().map(|(procs, share)| datum(*procs, *share, |share| percent(share)));
+        let points = shares.iter().map(|(procs, share)| datum(*procs, *share, percent));
         let chart = Chart {
             lines: vec![],
             points: vec![measured(points.collect())],
@@ -344,7 +390,7 @@ impl Findings {
     fn with_laws(&self, ideal: Line, of: impl Fn(f64, f64) -> f64) -> Vec<Line> {
         let law = |fit: &Fit| {
             let (ink, dash) = match fit.law {
-                Law::Amdahl => (Ink::Green, Dash::DashDot),
+                Law::Amdahl => (Ink::Green, Dash::Mixed),
                 Law::Gustafson => (Ink::Green, Dash::Dots),
                 Law::Usl => (Ink::Purple, Dash::Solid),
             };

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::collections::HashSet;
     use std::fs::{self, File};
     use std::os::unix::process::CommandExt;
@@ -12,7 +13,8 @@ mod tests {
 
     use serde_json::Value;
 
-    use crate::scale::report::tests::{Folder, study};
+    use crate::data::testing::Folder;
+    use crate::scale::report::tests::{studies, study};
 
     /// A start of the browser may take so long on a machine that is busy.
     const DEADLINE: Duration = Duration::from_secs(120);
@@ -43,6 +45,8 @@ mod tests {
     struct Shown {
         browser: PathBuf,
         folder: Folder,
+        /// How often the browser was started: each time with a folder of its own, as if for the first time.
+        started: Cell<u32>,
     }
 
     fn browser() -> Option<PathBuf> {
@@ -58,15 +62,16 @@ mod tests {
     impl Shown {
         /// Starts the browser with these, and returns what it wrote to stdout.
         fn run(&self, arguments: &[String]) -> String {
-            let profile = Folder::new();
-            let written = profile.path().join("stdout");
+            self.started.set(self.started.get() + 1);
+            let profile = self.folder.path(format!("profile-{}", self.started.get()));
+            let written = self.folder.path("stdout");
             let mut command = Command::new(&self.browser);
             command
                 .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
                 .args(["--no-first-run", "--disable-background-networking"])
                 .args(["--disable-component-update", "--disable-sync", "--hide-scrollbars"])
                 .args(["--allow-file-access-from-files", "--force-device-scale-factor=1"])
-                .arg(format!("--user-data-dir={}", profile.path().join("user").display()))
+                .arg(format!("--user-data-dir={}", profile.display()))
                 .args(arguments)
                 .stdin(Stdio::null())
                 .stdout(File::create(&written).unwrap())
@@ -83,20 +88,20 @@ mod tests {
 
         /// Writes a page that shows the report in a frame of this size, and says where everything is. A window
         /// of its own cannot be as narrow as a telephone.
-        fn framed(&self, width: u32, height: u32, script: &str) -> String {
+        fn framed(&self, report: &str, width: u32, height: u32, script: &str) -> String {
             let page = format!(
                 "<!DOCTYPE html><meta charset=utf-8><meta name=color-scheme content='light dark'>\
                  <style>html,body{{margin:0}}iframe{{border:0;display:block;width:{width}px;height:{height}px}}</style>\
-                 <iframe src=report.html></iframe><script>{script}</script>"
+                 <iframe src={report}></iframe><script>{script}</script>"
             );
-            let path = self.folder.path().join("frame.html");
+            let path = self.folder.path("frame.html");
             fs::write(&path, page).unwrap();
             format!("file://{}", path.display())
         }
 
         /// Returns where everything is at this width.
-        fn layout(&self, width: u32) -> Value {
-            let page = self.framed(width, 1000, PROBE);
+        fn layout(&self, report: &str, width: u32) -> Value {
+            let page = self.framed(report, width, 1000, PROBE);
             let dom = self.run(&[
                 "--dump-dom".into(),
                 format!("--window-size={},1200", width.max(600)),
@@ -107,7 +112,7 @@ mod tests {
         }
 
         fn picture(&self, width: u32, height: u32, scheme: Scheme) -> Pixels {
-            let page = self.framed(width, height, "");
+            let page = self.framed("report.html", width, height, "");
             let name = format!("{scheme:?}-{width}.png").to_lowercase();
             self.shot(&name, &page, [width.max(600), height + 200], scheme)
         }
@@ -119,7 +124,7 @@ mod tests {
             [width, height]: [u32; 2],
             scheme: Scheme,
         ) -> Pixels {
-            let path = self.folder.path().join(name);
+            let path = self.folder.path(name);
             self.run(&[
                 format!("--screenshot={}", path.display()),
                 format!("--window-size={width},{height}"),
@@ -222,20 +227,46 @@ mod tests {
     }
 
     /// Returns what shows a report in a browser, if there is one.
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn shown() -> Option<Shown> {
         let Some(browser) = browser() else {
             eprintln!("skipped: no chromium is installed (SPMD_TEST_CHROMIUM names one)");
             return None;
         };
         let folder = Folder::new();
-        study().write(folder.path()).unwrap();
-        Some(Shown { browser, folder })
+        study().write(folder.root()).unwrap();
+        Some(Shown { browser, folder, started: Cell::new(0) })
+    }
+
+    /// Says what is wrong with where things are: nothing may stick out, and no text lie upon another.
+    fn faults(layout: &Value, width: u32) -> Vec<String> {
+        let figures = layout["figures"].as_array().unwrap();
+        let mut found: Vec<String> = figures.iter().flat_map(muddles).collect();
+        if layout["scroll"] != width || layout["out"] != serde_json::json!([]) {
+            found.push(format!("wider than {width}: {} {}", layout["scroll"], layout["out"]));
+        }
+        found
+    }
+
+    #[test]
+    fn whatever_was_studied_no_text_lies_upon_another_and_nothing_sticks_out() {
+        let Some(shown) = shown() else { return };
+        for (name, findings) in studies() {
+            let file = format!("{name}.html");
+            let files = findings.files();
+            let (_, text) = files.iter().find(|(name, _)| name == "report.html").unwrap();
+            fs::write(shown.folder.path(&file), text).unwrap();
+            for width in [400, 1400] {
+                let layout = shown.layout(&file, width);
+                assert_eq!(faults(&layout, width), Vec::<String>::new(), "{name} at {width}");
+            }
+        }
     }
 
     #[test]
     fn a_picture_alone_is_readable_on_dark_and_on_light() {
         let Some(shown) = shown() else { return };
-        let page = format!("file://{}", shown.folder.path().join("speedup.svg").display());
+        let page = format!("file://{}", shown.folder.path("speedup.svg").display());
         let [dark, light] = [Scheme::Dark, Scheme::Light].map(|scheme| {
             let name = format!("{scheme:?}-speedup.png").to_lowercase();
             shown.shot(&name, &page, [600, 700], scheme)
@@ -253,15 +284,11 @@ mod tests {
     fn the_page_is_readable_in_a_browser_on_dark_and_on_light_wide_and_narrow() {
         let Some(shown) = shown() else { return };
         for width in [400, 1400] {
-            let layout = shown.layout(width);
+            let layout = shown.layout("report.html", width);
             assert_eq!(layout["width"], width, "{layout}");
-            assert_eq!(layout["scroll"], width, "wider than the page: {}", layout["out"]);
-            assert_eq!(layout["out"], serde_json::json!([]));
+            assert_eq!(faults(&layout, width), Vec::<String>::new(), "at {width}");
             let figures = layout["figures"].as_array().unwrap();
             assert_eq!(figures.len(), 7, "{layout}");
-            for figure in figures {
-                assert_eq!(muddles(figure), Vec::<String>::new(), "at {width}");
-            }
             let height = layout["height"].as_u64().unwrap() as u32;
             let [dark, light] =
                 [Scheme::Dark, Scheme::Light].map(|scheme| shown.picture(width, height, scheme));

@@ -1,36 +1,11 @@
 //! Reports of a study that never ran: its times are those of a law with noise, so everything is in it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 
 use super::{Findings, Glyphs, Noise, Point, Roofline, Trial};
 use crate::plots::{Activity, Row, Span};
-use crate::scaling::{Base, Fit, Law, Losses, Memory, RankTime, Spent, Study};
-
-/// A directory that goes with the test.
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    pub(super) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name =
-            format!("spmd-report-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use crate::scaling::{Base, Fit, Kind, Law, Losses, Memory, RankTime, Spent, Study};
 
 impl Findings {
     pub(super) fn write(&self, dir: &Path) -> std::io::Result<()> {
@@ -44,7 +19,31 @@ const BYTES: f64 = 24.0;
 
 /// A memory-bound kernel that turns down at about twenty ranks.
 pub(super) fn study() -> Findings {
-    of(&PROCS)
+    of(&PROCS, Kind::Strong)
+}
+
+/// Studies that are drawn quite differently: one point, two, many, one whose size grows, one with gains and
+/// more ranks than have a row.
+pub(super) fn studies() -> Vec<(&'static str, Findings)> {
+    let many: Vec<u32> = (1..=40).collect();
+    let mut gains = of(&[1, 2, 128], Kind::Strong);
+    let losses = &mut gains.losses[1];
+    let whole = losses.whole;
+    for (part, share) in
+        losses.parts.iter_mut().zip([0.05, 0.04, 0.03, -0.02, 0.02, 0.01, 0.05, 0.04])
+    {
+        part.lost += share * whole;
+    }
+    losses.ideal -= 0.22 * whole;
+    gains.points[1].figures.karp_flatt =
+        Some(crate::scaling::Estimate { value: -0.2, ci95: Some([-0.3, -0.1]) });
+    vec![
+        ("one", of(&[1], Kind::Strong)),
+        ("two", of(&[1, 2], Kind::Strong)),
+        ("many", of(&many, Kind::Strong)),
+        ("weak", of(&PROCS, Kind::Weak)),
+        ("gains", gains),
+    ]
 }
 
 fn seconds(procs: u32) -> f64 {
@@ -52,7 +51,11 @@ fn seconds(procs: u32) -> f64 {
     0.0612 * (1.0 + 0.04 * (p - 1.0) + 0.0025 * p * (p - 1.0)) / p
 }
 
-fn of(procs: &[u32]) -> Findings {
+fn of(procs: &[u32], kind: Kind) -> Findings {
+    let work = |procs: u32| match kind {
+        Kind::Strong => 1,
+        Kind::Weak => u64::from(procs),
+    };
     // Two kinds of noise: what a round does to all points, and what it does to each.
     let noise = |round: u32, procs: u32| {
         let all = f64::from(round * 7 % 11) / 11.0 - 0.5;
@@ -60,8 +63,10 @@ fn of(procs: &[u32]) -> Findings {
         1.0 + 0.02 * all + 0.05 * own
     };
     let point = |&procs: &u32| {
-        let times: Vec<f64> = (0..12).map(|round| seconds(procs) * noise(round, procs)).collect();
-        crate::scaling::Point::new(procs, SIZE, &times)
+        let times: Vec<f64> = (0..12)
+            .map(|round| seconds(procs) * work(procs) as f64 * noise(round, procs))
+            .collect();
+        crate::scaling::Point::new(procs, SIZE * work(procs), &times)
     };
     let study = Study::new(procs.iter().map(point).collect(), Base::OneRank, 42).unwrap();
     let fits: Vec<Fit> = Law::ALL.into_iter().filter_map(|law| Fit::of(&study, law).ok()).collect();
@@ -71,7 +76,7 @@ fn of(procs: &[u32]) -> Findings {
     let most = procs.last().copied().unwrap();
     let predictions = fits.iter().map(|fit| (fit.law, fit.predict(&study, 2 * most))).collect();
     let points = study.figures().into_iter().map(|figures| {
-        let rate = SIZE as f64 / figures.time_s.value;
+        let rate = figures.size as f64 / figures.time_s.value;
         Point {
             imbalance: Some(0.01 * f64::from(figures.procs)),
             items_per_s: Some(rate),
@@ -107,7 +112,7 @@ fn of(procs: &[u32]) -> Findings {
             peak: None,
         }),
         trial: Some(Trial {
-            rows: (0..most).map(|rank| row(rank, seconds(most))).collect(),
+            rows: (0..most.min(64)).map(|rank| row(rank, seconds(most))).collect(),
             about: "Repeat 3, the one in the middle by its time.".to_owned(),
         }),
         noise: Noise {
@@ -129,7 +134,7 @@ fn of(procs: &[u32]) -> Findings {
 }
 
 fn ceiling(procs: u32) -> f64 {
-    4.5e10 * f64::from(procs.min(8))
+    4.1e10 * f64::from(procs.min(8))
 }
 
 fn losses(procs: u32) -> Losses {
@@ -224,7 +229,7 @@ fn hostile_text_in_a_parameter_is_text_in_every_report() {
 
 #[test]
 fn a_study_of_one_point_draws_what_it_can() {
-    let findings = of(&[1]);
+    let findings = of(&[1], Kind::Strong);
     let names: Vec<String> = findings.files().into_iter().map(|(name, _)| name).collect();
     assert!(
         names.contains(&"time.svg".to_owned()) && !names.contains(&"serial-share.svg".to_owned())
@@ -306,7 +311,7 @@ fn a_file_of_a_picture_says_where_its_figures_are_from() {
 
 #[test]
 fn a_terminal_of_eighty_columns_has_room_for_it() {
-    for findings in [study(), of(&[1]), of(&[1, 1024])] {
+    for findings in studies().into_iter().map(|(_, findings)| findings).chain([study()]) {
         for glyphs in [Glyphs::Unicode, Glyphs::Ascii] {
             let text = findings.terminal(glyphs);
             for line in text.lines() {
