@@ -40,12 +40,10 @@ mod panics;
 mod phase;
 mod placement;
 mod plan;
-#[allow(dead_code, reason = "`spmd scale` will draw by it")]
 mod plots;
 mod record;
 mod report;
 mod run;
-#[allow(dead_code, reason = "`spmd scale` will call it")]
 mod scale;
 #[allow(dead_code, reason = "`spmd scale` and `spmd compare` will call it")]
 mod scaling;

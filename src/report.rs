@@ -33,7 +33,6 @@ use crate::schedule::{Schedule, Source};
 
 pub(crate) use self::bench::{bench, benches};
 pub(crate) use self::ranking::ranking;
-#[expect(unused_imports, reason = "`spmd scale` will print by it")]
 pub(crate) use self::study::study;
 
 /// Results up to this many are shown whole.

@@ -3,7 +3,6 @@
 use crate::scale::report::{Findings, Glyphs};
 
 /// Makes the table and the small chart of a study, in what this terminal can show.
-#[expect(dead_code, reason = "`spmd scale` will print by it")]
 pub(crate) fn study(findings: &Findings) -> String {
     findings.terminal(Glyphs::of(|name| std::env::var(name).ok()))
 }

@@ -186,6 +186,11 @@ impl Directory {
         &self.warnings
     }
 
+    /// Writes a whole file beside the samples, in place of what was there, in one step.
+    pub(crate) fn put(&self, noun: &'static str, name: &str, text: &str) -> Result<(), Error> {
+        super::visits::put(noun, &self.path.join(name), text)
+    }
+
     /// Returns where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -1,7 +1,7 @@
 //! `spmd batch`: its options, and what is done in which order.
 
 mod dry;
-mod screen;
+pub(super) mod screen;
 
 use std::collections::HashMap;
 use std::io;
