@@ -166,7 +166,9 @@ impl Chart {
         let grid = Pen::new(Ink::Grid, 1.0);
         for value in y.ticks(&self.y, 7) {
             let Some(place) = y.place(value) else { continue };
-            canvas.line(grid, &[[*left, place], [*right, place]]);
+            // Where values are on both sides of nothing, that has to be seen.
+            let pen = if value == 0.0 { Pen::new(Ink::Faint, 1.0) } else { grid };
+            canvas.line(pen, &[[*left, place], [*right, place]]);
             let name = self.y.unit.write(value);
             canvas.text(Label::new(&name, left - 6.0, place + 4.0).end().ink(Ink::Faint));
         }

@@ -29,12 +29,11 @@ pub(super) fn studies() -> Vec<(&'static str, Findings)> {
     let mut gains = of(&[1, 2, 128], Kind::Strong);
     let losses = &mut gains.losses[1];
     let whole = losses.whole;
-    for (part, share) in
-        losses.parts.iter_mut().zip([0.05, 0.04, 0.03, -0.02, 0.02, 0.01, 0.05, 0.04])
-    {
+    let shares = [0.05, 0.04, 0.03, 0.02, 0.02, 0.01, 0.05, 0.04, -0.3];
+    for (part, share) in losses.parts.iter_mut().zip(shares) {
         part.lost += share * whole;
     }
-    losses.ideal -= 0.22 * whole;
+    losses.ideal += 0.04 * whole;
     gains.points[1].figures.karp_flatt =
         Some(crate::scaling::Estimate { value: -0.2, ci95: Some([-0.3, -0.1]) });
     vec![
