@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::data::DType;
-use crate::engine::{Collected, Results};
+use crate::engine::{Collected, Noise, Results};
 use crate::error::{Error, Exit};
 use crate::options::Verify;
 use crate::statistics::median;
@@ -38,6 +38,8 @@ pub struct Record {
     time: Time,
     throughput: Throughput,
     imbalance: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noise: Option<Noise>,
     workers: Vec<Worker>,
     result: ResultSummary,
     values: Map<String, Value>,
@@ -102,7 +104,7 @@ struct ResultSummary {
 
 impl Record {
     pub(crate) fn of(collected: &Collected) -> Self {
-        let Collected { results, times, ranks, history } = collected;
+        let Collected { results, times, ranks, history, noise } = collected;
         let exit = collected.verdict().err().map_or(Exit::Complete, |error| error.exit());
         let plan = &results.world().plan;
         let rates = Rates::of(collected);
@@ -146,6 +148,7 @@ impl Record {
                 flops_per_s: rates.flops,
             },
             imbalance: rates.imbalance,
+            noise: noise.clone(),
             workers: ranks
                 .iter()
                 .map(|rank| Worker {

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use super::checkpoint;
 use super::history::History;
 use super::names;
+use super::noise::Noise;
 use super::orders::Orders;
 use super::recording;
 use super::results::Results;
@@ -14,8 +15,9 @@ use super::world::World;
 use crate::data::{OutputSpec, Source, StagedFile, Stamp, npy_header};
 use crate::error::{Error, Explained};
 use crate::host::clock;
+use crate::job::Accounts;
 use crate::plan;
-use crate::shm::{Incomplete, NO_CPU, Relaxed};
+use crate::shm::{Disturbed, Incomplete, NO_CPU, Relaxed};
 
 /// A finished run: its results, its times, its ranks.
 pub(crate) struct Collected {
@@ -23,6 +25,8 @@ pub(crate) struct Collected {
     pub(crate) times: Times,
     pub(crate) ranks: Vec<RankReport>,
     pub(crate) history: History,
+    /// `None`: nobody looked.
+    pub(crate) noise: Option<Noise>,
 }
 
 impl Collected {
@@ -137,7 +141,8 @@ pub(super) fn collect(
     never_struck(results.world(), &mut history);
     let ranks = reports(results.world(), pids);
     let times = times(results.world(), spawned, finishing, done);
-    Ok(Collected { results, times, ranks, history })
+    let noise = noise(results.world(), &times);
+    Ok(Collected { results, times, ranks, history, noise })
 }
 
 /// Refuses a run whose ranks found an input the kernel cannot take; none of it was computed.
@@ -306,6 +311,16 @@ fn times(world: &World, spawned: u64, finishing: u64, done: u64) -> Times {
         warmups,
         passes,
     }
+}
+
+/// Judges what the ranks have seen while passes were timed; `None` if they were not to look.
+fn noise(world: &World, times: &Times) -> Option<Noise> {
+    if world.plan.job.accounts == Accounts::Unwanted {
+        return None;
+    }
+    let slots = world.segment.control().ranks();
+    let seen: Vec<Disturbed> = slots.iter().map(|slot| slot.disturbed.load()).collect();
+    Some(Noise::of(&seen, times.passes.iter().sum(), world.plan.placement.crowding))
 }
 
 /// Returns the seconds of each pass: of those before the timed ones, and of those.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::affinity::CpuSet;
 use super::frequency;
+use super::kept::Kept;
 use super::root::Root;
 
 /// What some CPUs have done since the system started, added up. Counted in ticks: see [`tick`].
@@ -53,6 +54,32 @@ fn ticks_spent(text: &str, cpus: &CpuSet) -> Option<[u64; 3]> {
         Some([busy, stolen, busy + idle + iowait + stolen])
     });
     lines.reduce(|sum, line| std::array::from_fn(|at| sum[at].saturating_add(line[at])))
+}
+
+/// Where [`stolen`] is read, kept open for whoever asks often.
+#[derive(Debug)]
+pub(crate) struct Stealing {
+    cpus: CpuSet,
+    stat: Option<Kept>,
+}
+
+impl Stealing {
+    pub(crate) fn open(root: &Root, cpus: CpuSet) -> Self {
+        // The lines of CPUs come first, and none is longer; what follows them is left unread.
+        let lines = cpus.iter().last().map_or(0, |last| last as usize) + 2;
+        Self { stat: Kept::open(root, "proc/stat", 256 * lines), cpus }
+    }
+
+    /// Returns the CPUs that are watched.
+    pub(crate) fn cpus(&self) -> &CpuSet {
+        &self.cpus
+    }
+
+    /// Returns what the host has kept of these CPUs since the system started.
+    pub(crate) fn time(&mut self) -> Option<Duration> {
+        let [_, stolen, _] = ticks_spent(&self.stat.as_mut()?.read()?, &self.cpus)?;
+        Some(tick().saturating_mul(u32::try_from(stolen).unwrap_or(u32::MAX)))
+    }
 }
 
 /// How much the machine has to do.

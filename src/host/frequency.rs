@@ -1,5 +1,6 @@
 //! What decides how fast a CPU's clock is, where the system says.
 
+use super::kept::Kept;
 use super::root::Root;
 
 /// Whether a CPU's clock may rise above what all cores can keep.
@@ -28,6 +29,35 @@ pub(crate) fn governor_of(root: &Root, cpu: u32) -> Option<String> {
 /// Returns the highest frequency of a CPU, in kHz.
 pub(crate) fn highest_khz_of(root: &Root, cpu: u32) -> Option<u64> {
     root.number(&format!("sys/devices/system/cpu/cpu{cpu}/cpufreq/cpuinfo_max_freq"))
+}
+
+/// What one CPU says of its clock and its heat, kept open for whoever asks often. A virtual machine has
+/// neither, and says nothing.
+#[derive(Debug)]
+pub(crate) struct Clockwork {
+    khz: Option<Kept>,
+    heat: Vec<Kept>,
+}
+
+impl Clockwork {
+    pub(crate) fn open(root: &Root, cpu: u32) -> Self {
+        let open =
+            |path: &str| Kept::open(root, &format!("sys/devices/system/cpu/cpu{cpu}/{path}"), 64);
+        let counts = ["core_throttle_count", "package_throttle_count"];
+        let heat = counts.iter().filter_map(|count| open(&format!("thermal_throttle/{count}")));
+        Self { khz: open("cpufreq/scaling_cur_freq"), heat: heat.collect() }
+    }
+
+    /// Returns the frequency, in kHz.
+    pub(crate) fn khz(&mut self) -> Option<u64> {
+        self.khz.as_mut()?.read()?.trim().parse().ok()
+    }
+
+    /// Returns how often the core, or its package, was slowed because it was too hot.
+    pub(crate) fn overheated(&mut self) -> Option<u64> {
+        let counts = self.heat.iter_mut().map(|count| count.read()?.trim().parse::<u64>().ok());
+        counts.reduce(|sum, count| sum?.checked_add(count?))?
+    }
 }
 
 #[cfg(test)]

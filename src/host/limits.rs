@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::affinity::CpuSet;
+use super::kept::Kept;
 use super::rlimits::{self, Resource};
 use super::root::Root;
 
@@ -55,21 +56,46 @@ pub(crate) struct Throttled {
 
 /// Returns how often our control group was held back since it exists: the worst of it and its ancestors.
 pub(crate) fn throttled_of(root: &Root) -> Option<Throttled> {
-    let read = |group: &Group| {
-        let text = root.text(&group.file("cpu.stat"))?;
-        let number = |name: &str| -> Option<u64> {
-            text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
-        };
-        Some(Throttled {
-            periods: number("nr_periods ")?,
-            stopped: number("nr_throttled ")?,
-            time: match group.version {
-                Version::Two => Duration::from_micros(number("throttled_usec ")?),
-                Version::One => Duration::from_nanos(number("throttled_time ")?),
-            },
-        })
-    };
+    let read = |group: &Group| throttled_in(&root.text(&group.file("cpu.stat"))?, group.version);
     groups(root, "cpu").iter().filter_map(read).max_by_key(|throttled| throttled.time)
+}
+
+fn throttled_in(text: &str, version: Version) -> Option<Throttled> {
+    let number = |name: &str| -> Option<u64> {
+        text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
+    };
+    Some(Throttled {
+        periods: number("nr_periods ")?,
+        stopped: number("nr_throttled ")?,
+        time: match version {
+            Version::Two => Duration::from_micros(number("throttled_usec ")?),
+            Version::One => Duration::from_nanos(number("throttled_time ")?),
+        },
+    })
+}
+
+/// What [`throttled_of`] reads, kept open for whoever asks often.
+#[derive(Debug)]
+pub(crate) struct Throttling(Vec<(Kept, Version)>);
+
+impl Throttling {
+    /// Opens the files of the groups that say how often they were held back.
+    pub(crate) fn open(root: &Root) -> Self {
+        let open = |group: Group| {
+            let mut file = Kept::open(root, &group.file("cpu.stat"), 4096)?;
+            throttled_in(&file.read()?, group.version)?;
+            Some((file, group.version))
+        };
+        Self(groups(root, "cpu").into_iter().filter_map(open).collect())
+    }
+
+    /// Returns for how long the worst of them was held back since it exists; `None` if none says.
+    pub(crate) fn time(&mut self) -> Option<Duration> {
+        let times = self.0.iter_mut().filter_map(|(file, version)| {
+            throttled_in(&file.read()?, *version).map(|throttled| throttled.time)
+        });
+        times.max()
+    }
 }
 
 /// Returns how many more tasks our control group may have, over all ancestors.

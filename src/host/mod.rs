@@ -7,6 +7,7 @@ pub(crate) mod confinement;
 pub(crate) mod disturbance;
 pub(crate) mod frequency;
 pub(crate) mod huge;
+pub(crate) mod kept;
 pub(crate) mod leftover;
 pub(crate) mod limits;
 pub(crate) mod line;

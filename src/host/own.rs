@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
+use super::kept::Kept;
+
 /// A file of `/proc/self`, open once it was read.
 #[derive(Debug)]
 pub(crate) struct Own {
@@ -43,6 +45,12 @@ impl Own {
     pub(crate) fn migrations(&mut self) -> Option<u64> {
         self.number("se.nr_migrations")
     }
+}
+
+/// Reads from `/proc/self/schedstat` how long this process has waited for a CPU since it began, in
+/// nanoseconds.
+pub(crate) fn run_delay(schedstat: &mut Kept) -> Option<u64> {
+    schedstat.read()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 fn number(text: &str, name: &str) -> Option<u64> {

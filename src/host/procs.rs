@@ -287,8 +287,17 @@ pub(crate) enum Whose {
     Children,
 }
 
-/// Returns how often the kernel took the CPU away to give it to others.
-pub(crate) fn involuntary_switches(whose: Whose) -> u64 {
+/// What the kernel counts of a process for itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// How often it took the CPU away to give it to others.
+    pub(crate) involuntary_switches: u64,
+    /// Page faults that had to wait for a disk.
+    pub(crate) major_faults: u64,
+}
+
+/// Returns what the kernel has counted, since the process began.
+pub(crate) fn usage(whose: Whose) -> Usage {
     let who = match whose {
         Whose::Own => libc::RUSAGE_SELF,
         Whose::Children => libc::RUSAGE_CHILDREN,
@@ -298,7 +307,15 @@ pub(crate) fn involuntary_switches(whose: Whose) -> u64 {
     unsafe { libc::getrusage(who, usage.as_mut_ptr()) };
     // SAFETY: zeroed above.
     let usage = unsafe { usage.assume_init() };
-    usage.ru_nivcsw.unsigned_abs()
+    Usage {
+        involuntary_switches: usage.ru_nivcsw.unsigned_abs(),
+        major_faults: usage.ru_majflt.unsigned_abs(),
+    }
+}
+
+/// Returns how often the kernel took the CPU away to give it to others.
+pub(crate) fn involuntary_switches(whose: Whose) -> u64 {
+    usage(whose).involuntary_switches
 }
 
 /// Sets the limit on core dumps to zero: a crash must not take minutes to become a death.

@@ -23,6 +23,7 @@ mod barrier;
 mod claims;
 mod control;
 mod counter;
+mod disturbed;
 mod exceptions;
 #[cfg(all(any(fuzzing, test), not(spmd_loom)))]
 pub(crate) mod fuzzing;
@@ -48,6 +49,7 @@ pub(crate) use barrier::{Aborted, EPOCHS, Patience};
 pub(crate) use claims::{Claimer, Incomplete, Lease, Progress};
 pub(crate) use control::{Attached, Control};
 pub(crate) use counter::{Claimed, Counter};
+pub(crate) use disturbed::Disturbed;
 pub(crate) use exceptions::Care;
 pub(crate) use header::{Abort, Header};
 pub(crate) use layout::{Dims, Layout, MAX_PROCS};

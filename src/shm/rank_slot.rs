@@ -1,5 +1,6 @@
 //! The page each rank writes about itself.
 
+use super::disturbed::DisturbedWords;
 use super::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release, fence};
 
 /// How far a rank has come: shown when it dies or hangs.
@@ -150,7 +151,9 @@ pub(crate) struct RankSlot {
     crash_stack: AtomicU64,
     /// Nanoseconds an index, as an f64; 0: none yet.
     pub(crate) pace: AtomicU64,
-    pad: [AtomicU64; 11],
+    /// What disturbed it while passes were timed.
+    pub(crate) disturbed: DisturbedWords,
+    pad: [AtomicU64; 3],
 }
 
 /// What a rank wrote down of the memory fault it died of.
@@ -195,6 +198,7 @@ impl RankSlot {
             crash_address: AtomicU64::new(0),
             crash_stack: AtomicU64::new(0),
             pace: AtomicU64::new(0),
+            disturbed: DisturbedWords::new(),
             pad: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }

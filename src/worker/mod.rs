@@ -8,6 +8,7 @@
 //! crew    orders of a launcher that runs more than one world
 //! crash   the last words after a memory fault
 //! inject  faults on purpose
+//! watch   what disturbs timed passes
 //! calibrate/  what is measured in place of computing: `spmd bench`
 //! ```
 //!
@@ -23,6 +24,7 @@ mod pace;
 mod pages;
 mod rank;
 mod tally;
+mod watch;
 mod windows;
 
 use std::io;

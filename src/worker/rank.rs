@@ -8,6 +8,7 @@ use super::inject::Injector;
 use super::pace::Pace;
 use super::pages::Touched;
 use super::tally::{Counts, Tally, account};
+use super::watch::Watch;
 use super::windows::{self, Windows};
 use super::{Stop, internal, machine};
 use crate::arrays::{self, Arrays, InputFrom, OperandsFrom};
@@ -24,9 +25,9 @@ use crate::shm::{
 
 /// This rank, and its place in the segment.
 pub(super) struct Rank<'a> {
-    number: u32,
-    control: Control<'a>,
-    slot: &'a RankSlot,
+    pub(super) number: u32,
+    pub(super) control: Control<'a>,
+    pub(super) slot: &'a RankSlot,
 }
 
 /// What the phases of a run are done with.
@@ -80,7 +81,16 @@ impl<'a> Rank<'a> {
         injector.at(Point::Attached);
         self.settle(job);
         match job.calibration {
-            None => self.work(job, &injector, attached, order, catalog)?,
+            None => {
+                let mut watch = match job.accounts {
+                    Accounts::Wanted => Some(&mut counts.watch),
+                    Accounts::Unwanted => None,
+                };
+                if let Some(watch) = &mut watch {
+                    watch.get_ready(self, job.cpus.as_ref());
+                }
+                self.work(job, &injector, attached, order, catalog, watch)?;
+            }
             Some(calibration) => {
                 let Self { number, control, slot } = *self;
                 let seat = Seat { number, control, slot, job, injector: &injector };
@@ -102,6 +112,7 @@ impl<'a> Rank<'a> {
         attached: &Attached,
         order: &Order<OwnedFd>,
         catalog: &Catalog,
+        mut watch: Option<&mut Watch>,
     ) -> Result<(), Stop> {
         let fault = |error: crate::Error| Stop::Fault(Fault::Internal, None, error.to_string());
         let kernel = catalog.find(&job.kernel).map_err(fault)?;
@@ -145,7 +156,7 @@ impl<'a> Rank<'a> {
         let pace = Pace::new(self.number);
         let mut work = Work { job, counter, injector, slice, mapped: 0..0, operands, pace };
         let serial = kernel.has_serial(&setting);
-        let mut tally = Tally::default();
+        let (mut tally, mut timed) = (Tally::default(), false);
         loop {
             // It cannot move before this rank arrives.
             let epoch = self.control.barrier().epoch();
@@ -156,14 +167,26 @@ impl<'a> Rank<'a> {
             match Phase::at(epoch, job.passes(), serial) {
                 Phase::Prepare { pass } => {
                     self.prepare(pass, &executor, &mut work, &mut arrays)?;
+                    timed = pass >= u64::from(job.warmup);
+                    if pass == u64::from(job.warmup) {
+                        watch.as_deref_mut().into_iter().for_each(Watch::before_barrier);
+                    }
                     self.barrier(&work)?;
                 }
-                Phase::Serial => self.serial(kernel, &setting, &work, &mut tally)?,
+                Phase::Serial => {
+                    watch.as_deref_mut().filter(|_| timed).into_iter().for_each(Watch::begin);
+                    self.serial(kernel, &setting, &work, &mut tally)?;
+                }
                 Phase::Compute { pass } => {
+                    timed = pass >= u64::from(job.warmup);
+                    watch.as_deref_mut().filter(|_| timed).into_iter().for_each(Watch::begin);
                     self.pass(pass, &executor, &mut work, &mut arrays, &mut tally)?;
                     std::mem::take(&mut tally).record(self.slot);
                 }
-                Phase::Over => return Ok(()),
+                Phase::Over => {
+                    watch.into_iter().for_each(|watch| watch.end(self.slot));
+                    return Ok(());
+                }
             }
         }
     }

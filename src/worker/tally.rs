@@ -1,5 +1,6 @@
 //! What a rank counts of its own work.
 
+use super::watch::Watch;
 use crate::host::affinity;
 use crate::host::huge::{self, Advice};
 use crate::host::own::Own;
@@ -54,11 +55,19 @@ pub(super) struct Counts {
     sched: Own,
     switches: u64,
     migrations: u64,
+    /// Of timed passes alone.
+    pub(super) watch: Watch,
 }
 
 impl Counts {
     pub(super) fn new() -> Self {
-        Self { status: Own::status(), sched: Own::sched(), switches: 0, migrations: 0 }
+        Self {
+            status: Own::status(),
+            sched: Own::sched(),
+            switches: 0,
+            migrations: 0,
+            watch: Watch::default(),
+        }
     }
 
     /// Counts from now on.

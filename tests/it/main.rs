@@ -21,6 +21,7 @@ mod launcher;
 mod library;
 mod lock;
 mod main_job;
+mod noise;
 mod npy;
 mod numpy;
 mod packages;

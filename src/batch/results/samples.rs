@@ -194,6 +194,8 @@ pub(crate) struct Figures {
     pub(crate) recovered: u32,
     /// Whether it was warned of something.
     pub(crate) warned: bool,
+    /// Whether its timed passes were disturbed, as its `noise` says.
+    pub(crate) disturbed: bool,
 }
 
 impl Trial {
@@ -430,12 +432,19 @@ struct Line<'a> {
     recovered: u32,
     #[serde(default)]
     warnings: Vec<IgnoredAny>,
+    noise: Option<Noise>,
     #[serde(borrow)]
     error: Option<Failure<'a>>,
 }
 
 fn first() -> u32 {
     1
+}
+
+#[derive(Deserialize)]
+struct Noise {
+    #[serde(default)]
+    marked: Vec<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -486,6 +495,7 @@ impl<'a> Line<'a> {
                 busy: self.workers.0,
                 recovered: self.recovered,
                 warned: !self.warnings.is_empty(),
+                disturbed: self.noise.is_some_and(|noise| !noise.marked.is_empty()),
             }),
             (status, _) => Outcome::Failed {
                 status,

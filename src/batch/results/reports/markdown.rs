@@ -39,8 +39,9 @@ fn counts(study: &Study) -> String {
     let samples: usize = study.points.iter().map(|point| point.times.len()).sum();
     let failed: usize = study.points.iter().map(|point| point.failures.len()).sum();
     let missing = study.points.iter().filter(|point| point.exits.is_empty()).count();
+    let disturbed: usize = study.points.iter().map(|point| point.disturbed).sum();
     let mut text = format!(
-        "{} of {}, {failed} failed.",
+        "{} of {}, {failed} failed, {disturbed} disturbed.",
         number(samples, "sample"),
         number(study.points.len(), "point")
     );

@@ -49,11 +49,13 @@ pub(crate) struct Point {
     /// The exit code of each trial that counts, by repeat.
     pub(crate) exits: Vec<i32>,
     pub(crate) failures: Vec<Failure>,
+    /// How many of the times are of passes that were disturbed.
+    pub(crate) disturbed: usize,
     /// Of the times; `None` if there are none.
     pub(crate) figures: Option<Summary>,
     /// What a reader should know: `failed`, `few` (less than six times, so no interval), `missing` (never
     /// run), `retried` (not all of one attempt), `recovered` (ranks died in it), `warned` (its samples say of
-    /// what); and what whoever ran it adds by [`Remarks`].
+    /// what), `disturbed` (so do they); and what whoever ran it adds by [`Remarks`].
     pub(crate) flags: Vec<&'static str>,
     /// References that it did not reach.
     pub(crate) missed: Vec<String>,
@@ -150,6 +152,10 @@ impl Point {
         if figures.iter().any(|figures| figures.warned) {
             flags.push("warned");
         }
+        let disturbed = figures.iter().filter(|figures| figures.disturbed).count();
+        if disturbed > 0 {
+            flags.push("disturbed");
+        }
         let mut attempts = done.trials().iter().map(|trial| trial.attempt);
         if let Some(first) = attempts.next()
             && attempts.any(|attempt| attempt != first)
@@ -166,6 +172,7 @@ impl Point {
             total: figures.iter().fold(0.0, |sum, figures| sum + figures.total),
             exits: done.trials().iter().map(exit).collect(),
             failures,
+            disturbed,
             figures: Summary::of(&figures),
             flags,
             missed: Vec::new(),

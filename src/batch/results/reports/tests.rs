@@ -139,7 +139,7 @@ fn the_report_has_the_median_and_its_interval_in_front() {
         "\
 # my\\_study
 
-9 samples of 4 points, 2 failed. 1 point is not run yet. Times are of one pass: the median, in brackets \
+9 samples of 4 points, 2 failed, 0 disturbed. 1 point is not run yet. Times are of one pass: the median, in brackets \
 what holds it with 95 % whatever the distribution (of fewer than six samples nothing is sure), and the \
 least.
 

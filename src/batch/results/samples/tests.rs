@@ -63,6 +63,7 @@ fn a_sample_is_read_as_it_was_written() {
         busy: 2.0,
         recovered: 0,
         warned: false,
+        disturbed: false,
     };
     assert_eq!(done.trial(0, 0).unwrap().figures(), Some(&figures));
     let why = "rank 1 \"died\"".into();
