@@ -27,7 +27,9 @@ mod results;
 mod trial;
 mod turns;
 
-pub(crate) use self::campaign::{Again, Campaign, Early, Made, Means, Planned, Tally, Watcher};
+pub(crate) use self::campaign::{
+    Again, Campaign, Disturbed, Early, Made, Means, Planned, Tally, Watcher,
+};
 pub(crate) use self::file::{Asked, Batch, Only, Set, schema};
 pub(crate) use self::gates::{missed, unexpected};
 pub(crate) use self::key::Key;

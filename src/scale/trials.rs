@@ -14,9 +14,8 @@ pub(crate) struct Measured {
     pub(crate) procs: u32,
     /// Those that count and succeeded, by repeat.
     pub(crate) trials: Vec<Trial>,
-    /// How many stand in place of one that was disturbed, and the labels of those.
-    pub(crate) replaced: usize,
-    pub(crate) replaced_labels: Vec<String>,
+    /// What disturbed those that others were made in place of.
+    pub(crate) replaced: Vec<Noise>,
     pub(crate) ended: Ended,
 }
 
@@ -80,6 +79,9 @@ pub(crate) struct Time {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Noise {
+    /// What the host kept of the ranks' CPUs, all together.
+    #[serde(default)]
+    steal_s: Option<f64>,
     /// The labels of what was above its threshold.
     #[serde(default)]
     pub(crate) marked: Vec<String>,
@@ -139,7 +141,7 @@ impl Trial {
 
     /// Returns where the time of its timed pass went.
     pub(crate) fn pass_spent(&self) -> Spent {
-        Spent::pass(self.pass(), self.ranks())
+        Spent { stolen: self.noise.steal_s, ..Spent::pass(self.pass(), self.ranks()) }
     }
 
     /// Returns where the time of a run would have gone whose only pass was the timed one.
@@ -165,8 +167,8 @@ impl Measured {
 
     /// Returns by what samples were marked, those that were replaced among them.
     pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
-        let standing = self.trials.iter().flat_map(|trial| &trial.noise.marked);
-        standing.chain(&self.replaced_labels).map(String::as_str)
+        let standing = self.trials.iter().map(|trial| &trial.noise);
+        standing.chain(&self.replaced).flat_map(|noise| &noise.marked).map(String::as_str)
     }
 
     /// Returns a figure of each trial.
@@ -199,8 +201,17 @@ pub(crate) fn measured(
     effort: Effort,
 ) -> Result<Vec<Measured>, Error> {
     let mut all: Vec<Vec<Trial>> = vec![Vec::new(); points.len()];
+    let mut replaced: Vec<Vec<Noise>> = vec![Vec::new(); points.len()];
     let mut strange = None;
-    directory.each(|key, record: &Value| {
+    directory.all(|key, record: &Value| {
+        let Some(key) = key else {
+            let at = points.iter().position(|point| is_of(point, record));
+            let noise = Noise::deserialize(&record["noise"]).unwrap_or_default();
+            if let (Some(at), false) = (at, noise.marked.is_empty()) {
+                replaced[at].push(noise);
+            }
+            return;
+        };
         let at = points.iter().position(|point| point.key.short() == key);
         let Some(trials) = at.and_then(|at| all.get_mut(at)) else { return };
         match Trial::deserialize(record) {
@@ -214,11 +225,19 @@ pub(crate) fn measured(
         let what = format!("`samples.jsonl` has a sample that is none of a study: {why}");
         return Err(Error::rejected(what));
     }
-    let read = procs.iter().zip(all).map(|(procs, mut trials)| {
+    let read = procs.iter().zip(all).zip(replaced).map(|((procs, mut trials), replaced)| {
         trials.sort_by_key(|trial| trial.repeat);
         let times: Vec<f64> = trials.iter().map(Trial::pass).collect();
         let ended = Ended::of(effort, &times);
-        Measured { procs: *procs, trials, replaced: 0, replaced_labels: Vec::new(), ended }
+        Measured { procs: *procs, trials, replaced, ended }
     });
     Ok(read.collect())
+}
+
+/// Says whether a line that does not count is of a point's round, and had a result.
+fn is_of(point: &Planned, record: &Value) -> bool {
+    record["warmup"] == false
+        && record["status"] == "ok"
+        && record["round"] == point.round
+        && record["key"].as_str() == Some(&point.key.to_string())
 }

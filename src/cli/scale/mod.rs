@@ -10,11 +10,12 @@ use clap::ArgMatches;
 use self::command::Ceiling;
 pub(super) use self::command::{ScaleCommand, with_numbers};
 use super::batch::screen::BatchScreen;
+use super::bench::Listener;
 use super::screen::bar_wanted;
 use super::{fail, layered, origin};
 use crate::batch::{
-    Again, Asked, Batch, Campaign, Directory, Early, End, Event, Machine, Made, Means, MixMachines,
-    Planned, Points, Ranks, Visit, resolve,
+    Again, Asked, Batch, Campaign, Directory, Disturbed, Early, End, Event, Machine, Made, Means,
+    MixMachines, Planned, Points, Ranks, Visit, resolve,
 };
 use crate::data::shown_path;
 use crate::engine::{Crew, Orders, signal_name};
@@ -58,12 +59,28 @@ fn perform(
         }
     }
     if command.talk.dry_run {
-        return report::document(question.batch().trim_end()).map(|()| Exit::Complete);
+        return dry(command, &question).map(|()| Exit::Complete);
     }
     let place = Place::of(command.out.as_deref());
     let study = Study { command, question, batch, machine };
     let (found, out) = study.visit(points, place.path(), reporter)?;
     study.conclude(&found, &out, reporter)
+}
+
+/// Shows the batch that a study is, and runs nothing.
+fn dry(command: &ScaleCommand, question: &Question) -> Result<(), Error> {
+    let text = question.batch();
+    if !command.talk.json {
+        return report::document(text.trim_end());
+    }
+    let document = serde_json::json!({
+        "schema": 1,
+        "status": "planned",
+        "kind": question.kind,
+        "procs": question.procs,
+        "batch": text,
+    });
+    report::document(&document.to_string())
 }
 
 /// Reads what is asked from all that was typed.
@@ -182,6 +199,7 @@ impl Study<'_> {
                 machine: &self.machine,
                 inputs,
                 watcher: &mut screen,
+                disturbed: Disturbed::MadeAgain,
             };
             // What failed is made again: a study has no use for a point with a gap.
             let campaign = Campaign::new(&self.batch, &planned, Again::Failed, means);
@@ -202,9 +220,7 @@ impl Study<'_> {
             let _ = directory.note(&Event::End { how }).and_then(|()| directory.close());
             return Err(self.ended_early(early, &here));
         }
-        let answered =
-            self.answer(&mut directory, &planned, &here, notes, &mut orders, &mut screen);
-        screen.clear();
+        let answered = self.answer(&directory, &planned, &here, notes, &mut orders, reporter);
         let found = answered?;
         directory.note(&Event::End { how })?;
         directory.close()?;
@@ -230,25 +246,31 @@ impl Study<'_> {
 
     fn answer(
         &self,
-        directory: &mut Directory,
+        directory: &Directory,
         planned: &[Planned],
         here: &Machine,
         notes: Vec<String>,
         orders: &mut Orders,
-        screen: &mut BatchScreen,
+        reporter: Reporter,
     ) -> Result<Found, Error> {
         let Question { procs, effort, .. } = &self.question;
         let measured = scale::measured(directory, planned, procs, *effort)?;
+        let mut listener = Listener { reporter };
         let mut ceilings = Ceilings::read(directory.path());
         if self.command.ceiling == Ceiling::Auto && !scale::is_idle(&measured) {
-            ceilings.measure(&self.question.options, procs, orders, screen)?;
+            if procs.iter().any(|procs| ceilings.of(*procs).is_none()) {
+                reporter.note(
+                    "measuring memory's ceiling, once a study (--ceiling never leaves it out)",
+                );
+            }
+            ceilings.measure(&self.question.options, procs, orders, &mut listener)?;
             directory.put("ceilings", scale::CEILINGS, &ceilings.text())?;
         }
         let trace = directory.path().join(TRACE);
         let most = planned.iter().zip(procs).max_by_key(|(_, procs)| **procs);
         let mut shown = read_trace(&trace);
         if let (None, Some((point, _))) = (&shown, most) {
-            scale::traced(&point.options, &trace, &self.machine, orders, screen)?;
+            scale::traced(&point.options, &trace, &self.machine, orders, &mut listener)?;
             shown = read_trace(&trace);
         }
         let given = self.given(&measured, here, ceilings, shown, notes)?;
@@ -342,7 +364,7 @@ impl Study<'_> {
             }
         }
         if self.command.out.is_some() {
-            reporter.note(&format!("{}", shown_path(&out.join("report.html"))));
+            reporter.note(&shown_path(&out.join("report.html")));
         }
         if !missed.is_empty() {
             let count = missed.len();
