@@ -134,9 +134,32 @@ pub(crate) fn found(points: &[Measured], given: Given) -> Result<Found, Explaine
         ended: given.ended,
         seed: given.seed,
         environment: given.environment,
-        notes: given.notes,
+        notes: given.notes.into_iter().chain(cached(points, &given.ceilings)).collect(),
     };
     Ok(Found { findings, runs, gates })
+}
+
+/// Says whether a trial moves more than memory gives, beyond what the noise of both explains.
+fn is_cached(trial: &Trial, ceiling: f64) -> bool {
+    const BEYOND: f64 = 1.1;
+    trial.throughput.bytes_per_s > BEYOND * ceiling
+}
+
+/// Names the points that memory does not bound although they move much.
+fn cached(points: &[Measured], ceilings: &Ceilings) -> Option<String> {
+    let is = |point: &&Measured| {
+        let pair = point.middle().zip(ceilings.of(point.procs));
+        pair.is_some_and(|(trial, ceiling)| is_cached(trial, ceiling))
+    };
+    let procs: Vec<String> =
+        points.iter().filter(is).map(|point| point.procs.to_string()).collect();
+    (!procs.is_empty()).then(|| {
+        format!(
+            "{}: ranks move more than memory gives, so that caches hold what they work on; nothing is \
+             held against memory's ceiling there",
+            procs.join(", ")
+        )
+    })
 }
 
 /// Cuts the time of each point's trial in the middle, by procs.
@@ -163,8 +186,9 @@ fn work(trial: &Trial, base: &Trial) -> f64 {
     trial.size as f64 / base.size.max(1) as f64
 }
 
+/// Returns what memory bounds a point by; nothing where more is moved than memory gives: that is in caches.
 fn memory(point: &Measured, trial: &Trial, ceilings: &Ceilings) -> Option<Memory> {
-    let ceiling = ceilings.of(point.procs)?;
+    let ceiling = ceilings.of(point.procs).filter(|ceiling| !is_cached(trial, *ceiling))?;
     Some(Memory { bytes: trial.bytes(), ceiling })
 }
 
@@ -216,4 +240,98 @@ pub(crate) fn ending(points: &[Measured]) -> String {
         by(Ended::Repeats).map(|procs| format!("{procs}: as many samples as were asked for"));
     let said: Vec<String> = [settled, time, repeats].into_iter().flatten().collect();
     said.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// A trial of ranks that are busy all the time but for what they wait, at 1 GB/s each.
+    fn trial(procs: u32, repeat: u32, time: f64, marked: &[&str]) -> Trial {
+        let worker = json!({"busy_s": time * 0.9, "claim_s": time * 0.02, "wait_s": time * 0.08});
+        let record = json!({
+            "repeat": repeat, "size": 1000, "dtype": "f64", "schedule": "static",
+            "time": {"spawn_s": 0.001, "attach_s": 0.002, "init_s": 0.003, "output_s": 0.0,
+                "warmup_s": [time * 2.0], "pass_s": {"median": time}},
+            "throughput": {"items_per_s": 1000.0 / time, "bytes_per_s": 1e9 * f64::from(procs),
+                "flops_per_s": 0.0},
+            "imbalance": 0.0,
+            "noise": {"steal_s": 0.0, "marked": marked},
+            "workers": vec![worker; procs as usize],
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    fn points() -> Vec<Measured> {
+        [1, 2, 4]
+            .map(|procs| Measured {
+                procs,
+                trials: (0..7)
+                    .map(|repeat| {
+                        let noise = 1.0 + f64::from(repeat * 3 % 7) / 100.0;
+                        let marked: &[&str] = if repeat == 6 { &["steal"] } else { &[] };
+                        trial(procs, repeat, noise * (0.2 + 0.8 / f64::from(procs)), marked)
+                    })
+                    .collect(),
+                replaced: Vec::new(),
+                ended: Ended::Settled,
+            })
+            .to_vec()
+    }
+
+    fn given(ceiling: f64, gates: &[&str]) -> Given {
+        Given {
+            kernel: "triad".to_owned(),
+            options: Vec::new(),
+            flops: 2.0,
+            bytes: 24.0,
+            ceilings: Ceilings([1, 2, 4].map(|procs| (procs, ceiling)).to_vec()),
+            trial: None,
+            ended: String::new(),
+            seed: 1,
+            environment: Vec::new(),
+            notes: Vec::new(),
+            gates: gates.iter().map(|gate| gate.parse().unwrap()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_planted_serial_share_is_found_and_gates_are_judged_by_it() {
+        let found = found(&points(), given(1e12, &["speedup@4>=2.4", "speedup@4>=2.6"])).unwrap();
+        let speedup = found.findings.points[2].figures.speedup.value;
+        assert!((speedup - 2.5).abs() < 1e-9, "1/(0.2 + 0.8/4): {speedup}");
+        let amdahl = &found.findings.fits[0];
+        assert!((amdahl.parameters[0].estimate.value - 0.2).abs() < 1e-6);
+        assert!(matches!(found.gates[0].1, Outcome::Met(_)));
+        assert!(matches!(found.gates[1].1, Outcome::Missed(_)));
+        let document: Value =
+            serde_json::from_str(&found.to_json(crate::error::Exit::GateMissed)).unwrap();
+        assert_eq!(document["noise"]["stayed_marked"], 3);
+        assert_eq!(document["noise"]["labels"]["steal"], 3);
+        assert_eq!(document["models"]["amdahl"]["predictions"][1]["predicted"], true);
+    }
+
+    #[test]
+    fn the_middle_trial_is_cut_and_the_first_pass_kept_apart() {
+        let points = points();
+        let found = found(&points, given(1e12, &[])).unwrap();
+        for ((losses, run), point) in found.findings.losses.iter().zip(&found.runs).zip(&points) {
+            let middle = point.middle().unwrap().pass();
+            assert!((losses.whole - middle * f64::from(point.procs)).abs() < 1e-12);
+            assert!(losses.closes());
+            let first = run.first_pass.unwrap().value;
+            assert!((first - 2.0 * middle).abs() < 1e-12, "{first} {middle}");
+            assert!(run.losses.as_ref().unwrap().whole > losses.whole);
+        }
+    }
+
+    #[test]
+    fn what_is_in_caches_is_not_held_against_memory() {
+        let cached = found(&points(), given(2e9, &[])).unwrap().findings;
+        let shares: Vec<bool> =
+            cached.losses.iter().map(|losses| losses.bandwidth.is_some()).collect();
+        assert_eq!(shares, [true, true, false]);
+        assert!(cached.notes[0].starts_with("4: ranks move more than memory gives"));
+    }
 }

@@ -24,6 +24,7 @@ use crate::host::signals::Signals;
 use crate::options::RunOptions;
 use crate::panics::caught;
 use crate::placement::Survey;
+use crate::plan::Plan;
 use crate::report::{self, Reporter};
 use crate::run::Run;
 use crate::scale::{self, Ceilings, Effort, Found, Given, Measured, Numbers, Question};
@@ -268,10 +269,14 @@ impl Study<'_> {
         }
         let trace = directory.path().join(TRACE);
         let most = planned.iter().zip(procs).max_by_key(|(_, procs)| **procs);
-        let mut shown = read_trace(&trace);
-        if let (None, Some((point, _))) = (&shown, most) {
-            scale::traced(&point.options, &trace, &self.machine, orders, &mut listener)?;
-            shown = read_trace(&trace);
+        let mut shown = None;
+        if let Some((point, _)) = most {
+            let plan = Run::from_options(point.options.clone()).plan_on(&self.machine)?;
+            shown = read_trace(&trace, &plan);
+            if shown.is_none() {
+                scale::traced(&point.options, &trace, &self.machine, orders, &mut listener)?;
+                shown = read_trace(&trace, &plan);
+            }
         }
         let given = self.given(&measured, here, ceilings, shown, notes)?;
         let kernel = given.kernel.clone();
@@ -375,10 +380,13 @@ impl Study<'_> {
     }
 }
 
-/// Reads the timed pass of a trace; one that is not there or not whole is made again.
-fn read_trace(file: &Path) -> Option<scale::report::Trial> {
+/// Reads the timed pass of a trace of this point; one that is not there, not whole, or of another is made anew.
+fn read_trace(file: &Path, plan: &Plan) -> Option<scale::report::Trial> {
     let trace = Trace::read(file).ok()?;
-    let pass = trace.spans.iter().map(|span| span.pass).max()?;
+    let about = &trace.about;
+    let is_this = about.kernel == plan.kernel.name()
+        && (about.procs, about.size) == (plan.procs(), plan.size());
+    let pass = trace.spans.iter().filter(|_| is_this).map(|span| span.pass).max()?;
     let about = "One more trial, with the most ranks, with a trace; it is no sample.";
     scale::report::Trial::of(&trace.spans, pass, about)
 }
