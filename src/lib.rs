@@ -40,9 +40,11 @@ mod panics;
 mod phase;
 mod placement;
 mod plan;
+mod plots;
 mod record;
 mod report;
 mod run;
+mod scale;
 #[allow(dead_code, reason = "`spmd scale` and `spmd compare` will call it")]
 mod scaling;
 mod schedule;

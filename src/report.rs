@@ -9,6 +9,7 @@ mod inventory;
 mod kernels;
 mod plan;
 mod ranking;
+mod study;
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -32,6 +33,7 @@ use crate::schedule::{Schedule, Source};
 
 pub(crate) use self::bench::{bench, benches};
 pub(crate) use self::ranking::ranking;
+pub(crate) use self::study::study;
 
 /// Results up to this many are shown whole.
 const WHOLE: u64 = 100;

@@ -62,6 +62,18 @@ pub(crate) enum Again {
     All,
 }
 
+/// What becomes of a trial whose passes were disturbed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disturbed {
+    /// It counts.
+    Counts,
+    /// It is made again at once, at most [`ATTEMPTS`] times; the last one counts, marked or not.
+    MadeAgain,
+}
+
+/// So often a disturbed trial is made again: on a machine that is never calm there has to be an end.
+const ATTEMPTS: u32 = 3;
+
 /// Told how a batch goes while it goes on.
 pub(crate) trait Watcher: Audience {
     /// So many trials are done, so many of them failed, of so many.
@@ -116,6 +128,7 @@ pub(crate) struct Means<'a> {
     pub(crate) machine: &'a Survey<ThisMachine>,
     pub(crate) inputs: Inputs,
     pub(crate) watcher: &'a mut dyn Watcher,
+    pub(crate) disturbed: Disturbed,
 }
 
 /// A batch on its way.
@@ -129,6 +142,7 @@ pub(crate) struct Campaign<'a> {
     machine: &'a Survey<ThisMachine>,
     inputs: Inputs,
     watcher: &'a mut dyn Watcher,
+    disturbed: Disturbed,
     setup: Setup,
     guards: Guards,
     tally: Tally,
@@ -156,7 +170,7 @@ impl<'a> Campaign<'a> {
         again: Again,
         means: Means<'a>,
     ) -> Self {
-        let Means { directory, orders, ranks, machine, inputs, watcher } = means;
+        let Means { directory, orders, ranks, machine, inputs, watcher, disturbed } = means;
         let setup = Setup { batch: false, jobs: vec![false; batch.jobs.len()] };
         let (tally, shared) = count(batch, points, |key| directory.done(key), again);
         let spent = vec![0.0; points.len()];
@@ -170,6 +184,7 @@ impl<'a> Campaign<'a> {
             machine,
             inputs,
             watcher,
+            disturbed,
             setup,
             guards: Guards::default(),
             tally,
@@ -228,7 +243,16 @@ impl<'a> Campaign<'a> {
             let Some((at, repeat)) = next else { return Ok(()) };
             self.orders.limit(None);
             self.orders.check().map_err(Early::Error)?;
-            if self.trial(at, repeat).map_err(Early::Error)?.is_ok() {
+            let mut outcome = self.trial(at, repeat).map_err(Early::Error)?;
+            for _ in 0..ATTEMPTS {
+                if outcome.is_err() || !self.is_to_be_made_again(at, repeat) {
+                    break;
+                }
+                self.orders.limit(None);
+                self.orders.check().map_err(Early::Error)?;
+                outcome = self.trial(at, repeat).map_err(Early::Error)?;
+            }
+            if outcome.is_ok() {
                 continue;
             }
             failed += 1;
@@ -291,6 +315,16 @@ impl<'a> Campaign<'a> {
         Wanted::Yes
     }
 
+    /// Says whether a trial that was just made is made again: its line stays, and no longer counts.
+    fn is_to_be_made_again(&self, at: usize, repeat: u32) -> bool {
+        let point = &self.points[at];
+        let done = self.directory.done(&point.key);
+        let figures = done.trial(point.round, repeat).and_then(Trial::figures);
+        self.disturbed == Disturbed::MadeAgain
+            && !self.is_late(at)
+            && figures.is_some_and(|figures| figures.disturbed)
+    }
+
     /// Returns how many trials of a point will not be made, if none is from this one on.
     fn needless(&self, at: usize, repeat: u32) -> u64 {
         let point = &self.points[at];
@@ -348,7 +382,11 @@ impl<'a> Campaign<'a> {
         let job = &self.batch.jobs[point.job];
         let key = point.key.to_string();
         self.set_up(point.job)?;
-        let attempt = self.directory.done(&point.key).next_attempt(point.round, repeat);
+        let done = self.directory.done(&point.key);
+        let attempt = done.next_attempt(point.round, repeat);
+        // In place of one that stands: the batch is no nearer to its end.
+        let replaces =
+            done.trial(point.round, repeat).is_some_and(|trial| stands(trial, self.again));
         self.directory.note(&Event::Start { key: &key, id: &point.id, repeat, attempt })?;
         self.watcher.begins(point, repeat);
         let start = SystemTime::now();
@@ -400,7 +438,7 @@ impl<'a> Campaign<'a> {
             times.insert(times.partition_point(|other| *other < time), time);
         }
         self.tally.made += 1;
-        self.tally.done += 1;
+        self.tally.done += u64::from(!replaces);
         self.tally.failed += u64::from(outcome.is_err());
         self.watcher.ended(point, repeat, &record, outcome.as_ref().err());
         self.watcher.counted(self.tally);

@@ -28,7 +28,7 @@ mod trial;
 mod turns;
 
 pub(crate) use self::campaign::{
-    Again, Campaign, Early, Made, Means, Planned, Tally, Watcher, count,
+    Again, Campaign, Disturbed, Early, Made, Means, Planned, Tally, Watcher, count,
 };
 pub(crate) use self::file::{Asked, Batch, Only, Set, schema};
 pub(crate) use self::gates::{missed, unexpected};

@@ -135,8 +135,8 @@ fn measured(
 }
 
 /// Whoever sits in front of a bench.
-struct Listener {
-    reporter: Reporter,
+pub(super) struct Listener {
+    pub(super) reporter: Reporter,
 }
 
 impl Audience for Listener {

@@ -2,6 +2,7 @@
 
 mod batch;
 mod bench;
+mod scale;
 mod screen;
 mod topo;
 mod tune;
@@ -17,6 +18,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::batch::{BatchCommand, batch};
 use self::bench::{BenchCommand, bench};
+use self::scale::{ScaleCommand, scale};
 use self::screen::Screen;
 use self::topo::{DoctorCommand, TopoCommand, doctor, topo};
 use self::tune::{TuneCommand, tune};
@@ -74,6 +76,12 @@ enum Command {
     /// Every trial is a run; its record is a line of DIR/samples.jsonl as soon as there is one. Whatever ends
     /// a batch, the same command continues it. Options of a run given here override those of the file.
     Batch(Box<BatchCommand>),
+    /// Measure how far a problem scales, and say why not further
+    ///
+    /// A batch of one problem over several numbers of ranks, in rounds: points with intervals against a
+    /// stated base, laws, losses that add up, and one sentence. With --out the same command again goes on
+    /// where the last visit stopped. Exit 4: a --require was not met.
+    Scale(Box<ScaleCommand>),
     /// Rank schedules, chunks and numbers of ranks by a trace
     ///
     /// Replays a trace that a run with --trace has written under each of them, in simulated time, and
@@ -192,6 +200,7 @@ pub(crate) fn main() -> Exit {
         Some(Command::Plan(command)) => plan(command, nested(&matches)),
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
         Some(Command::Batch(command)) => batch(*command, nested(&matches)),
+        Some(Command::Scale(command)) => scale(*command, nested(&matches)),
         Some(Command::Tune(command)) => tune(command),
         Some(Command::Bench(command)) => bench(command, nested(&matches)),
         Some(Command::Topo(command)) => topo(command),
@@ -235,7 +244,10 @@ fn plain_help(command: clap::Command) -> clap::Command {
         let hide = argument.get_action().takes_values();
         argument.hide_env(true).hide_possible_values(hide)
     };
-    command.mut_args(plain).mut_subcommands(move |command| command.mut_args(plain))
+    command
+        .mut_subcommand("scale", scale::with_numbers)
+        .mut_args(plain)
+        .mut_subcommands(move |command| command.mut_args(plain))
 }
 
 /// Says whether `SPMD_JSON` asks for a document, as clap reads such a variable.

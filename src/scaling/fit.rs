@@ -157,6 +157,11 @@ impl Fit {
         Ok(Self { law, parameters, one_s, knee, limit, goodness, doubts, coefficients, drawn })
     }
 
+    /// Returns how long a pass takes by the law, with so many ranks and so many times the work of one.
+    pub(crate) fn time(&self, procs: f64, work: f64) -> f64 {
+        self.law.time(self.coefficients, procs, work)
+    }
+
     /// Says what so many ranks would take, for the same size, or in a weak study for as much a rank.
     pub(crate) fn predict(&self, study: &Study, procs: u32) -> Prediction {
         let (p, work) = (f64::from(procs), study.work_at(procs));

@@ -28,12 +28,12 @@ mod stop;
 mod study;
 mod verdict;
 
-#[expect(unused_imports, reason = "what `spmd scale` and `spmd compare` will name")]
+#[expect(unused_imports, reason = "what `spmd compare` will name")]
+pub(crate) use self::comparison::{ALLOWANCE, Allowed, Comparison, Steal, Verdict, Why};
 pub(crate) use self::{
-    comparison::{ALLOWANCE, Allowed, Comparison, Steal, Verdict, Why},
     extrap::{Measured, lines},
-    fit::{Doubt, Fit, Goodness, Parameter, Prediction, Reach},
-    gate::{Gate, Metric, Outcome, Reached},
+    fit::{Doubt, Fit, Prediction, Reach},
+    gate::{Gate, Outcome, Reached},
     law::Law,
     losses::{Cause, Losses, Memory, Part, RankTime, Spent},
     point::{Estimate, Point},

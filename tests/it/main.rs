@@ -29,6 +29,7 @@ mod placement;
 mod record;
 mod refusals;
 mod sandbox;
+mod scale;
 mod schedules;
 mod signals;
 mod streams;

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::sandbox::{Sandbox, skipped};
 
-fn python() -> Option<String> {
+pub(crate) fn python() -> Option<String> {
     let python = std::env::var("SPMD_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let found = Command::new(&python).args(["-c", "import numpy"]).output();
     if found.is_ok_and(|output| output.status.success()) {

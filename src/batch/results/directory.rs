@@ -155,13 +155,20 @@ impl Directory {
 
     /// Gives each sample that counts and succeeded, with its point, to `look`: read from the file once more.
     pub(crate) fn each(&self, mut look: impl FnMut(Short, &Value)) -> Result<(), Error> {
+        self.all(|key, record| {
+            if let Some(key) = key {
+                look(key, record);
+            }
+        })
+    }
+
+    /// Gives every line to `look`, of a sample that counts and succeeded with its point.
+    pub(crate) fn all(&self, mut look: impl FnMut(Option<Short>, &Value)) -> Result<(), Error> {
         let (file, shown) = place::growing(&self.path, samples::NAME)?;
         let remedy = "remove the line, and its trial runs again";
         lines::read(&file, &shown, remedy, |text| {
             let record: Value = serde_json::from_slice(text)?;
-            if let Some(key) = self.samples.counts(&record) {
-                look(key, &record);
-            }
+            look(self.samples.counts(&record), &record);
             Ok(())
         })?;
         Ok(())
@@ -181,6 +188,11 @@ impl Directory {
     /// Returns what somebody should know of what was found here.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Writes a whole file beside the samples, in place of what was there, in one step.
+    pub(crate) fn put(&self, noun: &'static str, name: &str, text: &str) -> Result<(), Error> {
+        super::visits::put(noun, &self.path.join(name), text)
     }
 
     /// Returns where it is.

@@ -1,7 +1,7 @@
 //! `spmd batch`: its options, and what is done in which order.
 
 mod dry;
-mod screen;
+pub(super) mod screen;
 
 use std::collections::HashMap;
 use std::io;
@@ -14,9 +14,9 @@ use self::screen::{BatchScreen, Events};
 use super::screen::bar_wanted;
 use super::{TalkOptions, fail, layered, origin};
 use crate::batch::{
-    Again, Asked, Batch, Campaign, Directory, Early, Edited, End, Event, Key, Machine, Made, Means,
-    MixMachines, Only, Planned, Points, Ranks, Remarks, Set, Visit, missed, resolve, schema,
-    unexpected,
+    Again, Asked, Batch, Campaign, Directory, Disturbed, Early, Edited, End, Event, Key, Machine,
+    Made, Means, MixMachines, Only, Planned, Points, Ranks, Remarks, Set, Visit, missed, resolve,
+    schema, unexpected,
 };
 use crate::data::grouped;
 use crate::engine::{Crew, Orders, signal_name};
@@ -248,6 +248,7 @@ fn visit(
             machine: &survey,
             inputs,
             watcher: &mut screen,
+            disturbed: Disturbed::Counts,
         };
         let campaign = Campaign::new(batch, &planned, again, means);
         caught(|| campaign.run())

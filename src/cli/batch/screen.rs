@@ -23,7 +23,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 const DRAW_EVERY: Duration = Duration::from_millis(50);
 
 /// Shows a batch.
-pub(super) struct BatchScreen {
+pub(in crate::cli) struct BatchScreen {
     reporter: Reporter,
     shown: Shown,
     events: Option<Events>,
@@ -42,7 +42,12 @@ enum Shown {
 }
 
 impl BatchScreen {
-    pub(super) fn new(reporter: Reporter, talk: Talk, bar: bool, events: Option<Events>) -> Self {
+    pub(in crate::cli) fn new(
+        reporter: Reporter,
+        talk: Talk,
+        bar: bool,
+        events: Option<Events>,
+    ) -> Self {
         let shown = match (talk, bar) {
             (Talk::Quiet, _) => Shown::Nothing,
             (_, true) => Shown::Bar(new_bar()),
@@ -61,14 +66,14 @@ impl BatchScreen {
     }
 
     /// Leaves nothing of the bar.
-    pub(super) fn clear(&self) {
+    pub(in crate::cli) fn clear(&self) {
         if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();
         }
     }
 
     /// Returns what kept events from being written, if something did.
-    pub(super) fn events_fault(&self) -> Option<&Error> {
+    pub(in crate::cli) fn events_fault(&self) -> Option<&Error> {
         self.events.as_ref().and_then(|events| events.fault.as_ref())
     }
 
@@ -112,7 +117,7 @@ impl BatchScreen {
     }
 
     /// Writes an event.
-    pub(super) fn happens(&mut self, name: &str, facts: Value) {
+    pub(in crate::cli) fn happens(&mut self, name: &str, facts: Value) {
         if let Some(events) = &mut self.events {
             events.write(name, facts);
         }
@@ -192,7 +197,7 @@ fn new_bar() -> ProgressBar {
 }
 
 /// A file that has a line for everything that happens.
-pub(super) struct Events {
+pub(in crate::cli) struct Events {
     file: File,
     batch: String,
     /// Why lines are missing in it: the batch does not end by that.
@@ -201,7 +206,7 @@ pub(super) struct Events {
 
 impl Events {
     /// Opens the file; what is there already stays.
-    pub(super) fn open(path: &Path, batch: &str) -> Result<Self, Error> {
+    pub(in crate::cli) fn open(path: &Path, batch: &str) -> Result<Self, Error> {
         let file = File::options().create(true).append(true).open(path).map_err(|error| {
             Error::rejected(
                 Explained::new(format!("cannot write events to `{}`: {error}", path.display()))

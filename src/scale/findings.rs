@@ -1,0 +1,337 @@
+//! Trials become findings: points against their base, laws, losses, and one sentence.
+
+use std::collections::BTreeMap;
+
+use super::ceiling::Ceilings;
+use super::report::{Findings, Noise, Point, Roofline, Trial as Shown};
+use super::trials::{Ended, Measured, Trial};
+use crate::error::Explained;
+use crate::scaling::{
+    Base, Estimate, Fit, Gate, Law, Losses, Memory, Outcome, Prediction, Reached, Study, verdict,
+};
+use crate::statistics::{interval, median};
+
+/// What is known of a study beside its samples.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) kernel: String,
+    pub(crate) options: Vec<(String, String)>,
+    /// Of an index, as the kernel declares them.
+    pub(crate) flops: f64,
+    pub(crate) bytes: f64,
+    pub(crate) ceilings: Ceilings,
+    pub(crate) trial: Option<Shown>,
+    pub(crate) ended: String,
+    pub(crate) seed: u64,
+    pub(crate) environment: Vec<(&'static str, String)>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) gates: Vec<Gate>,
+}
+
+/// A study's answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) findings: Findings,
+    /// By procs, as the points of the findings.
+    pub(crate) runs: Vec<WholeRun>,
+    /// Each gate, and whether it was met.
+    pub(crate) gates: Vec<(Gate, Outcome)>,
+}
+
+/// What lies around the timed pass of a point.
+#[derive(Clone, Debug)]
+pub(crate) struct WholeRun {
+    /// The pass before the timed one: page tables and caches are cold in it.
+    pub(crate) first_pass: Option<Estimate>,
+    pub(crate) launch: Option<Estimate>,
+    pub(crate) touch: Option<Estimate>,
+    /// Of a run whose only pass is the timed one.
+    pub(crate) losses: Option<Losses>,
+}
+
+/// Answers. Refused where there are no samples to answer by.
+pub(crate) fn found(points: &[Measured], given: Given) -> Result<Found, Explained> {
+    let measured = points.iter().map(Measured::point).collect();
+    let study = Study::new(measured, Base::OneRank, given.seed)?;
+    let mut fits = Vec::new();
+    let mut refused = Vec::new();
+    for law in Law::ALL {
+        match Fit::of(&study, law) {
+            Ok(fit) => fits.push(fit),
+            Err(why) => refused.push((law, why.to_string())),
+        }
+    }
+    let base = points.iter().find(|point| point.procs == 1).and_then(Measured::middle);
+    let losses = losses(points, base, &given.ceilings, Trial::pass_spent);
+    let figures = study.figures();
+    let most = points.iter().map(|point| point.procs).max().unwrap_or(1);
+    let ahead = [most.saturating_mul(2), most.saturating_mul(4)];
+    let predictions: Vec<(Law, Prediction)> = fits
+        .iter()
+        .flat_map(|fit| ahead.map(|procs| (fit.law, fit.predict(&study, procs))))
+        .collect();
+    let mut sorted: Vec<&Measured> = points.iter().collect();
+    sorted.sort_by_key(|point| point.procs);
+    let runs = sorted.iter().map(|point| WholeRun {
+        first_pass: estimate(point.each(Trial::first_pass)),
+        launch: estimate(point.each(|trial| Some(trial.launch()))),
+        touch: estimate(point.each(|trial| Some(trial.touch()))),
+        losses: base.zip(point.middle()).map(|(base, trial)| {
+            Losses::of(
+                &trial.run_spent(),
+                &base.run_spent(),
+                work(trial, base),
+                memory(point, trial, &given.ceilings),
+            )
+        }),
+    });
+    let runs = runs.collect();
+    let reached: Vec<Reached> = figures
+        .iter()
+        .zip(&sorted)
+        .map(|(figures, point)| Reached {
+            procs: figures.procs,
+            efficiency: Some(figures.efficiency),
+            speedup: Some(figures.speedup),
+            time: Some(figures.time_s),
+            throughput: estimate(point.each(|trial| Some(trial.throughput.items_per_s))),
+            imbalance: estimate(point.each(|trial| Some(trial.imbalance))),
+        })
+        .collect();
+    let gates = given.gates.into_iter().map(|gate| {
+        let outcome = gate.judge(&reached);
+        (gate, outcome)
+    });
+    let gates = gates.collect();
+    let first = base.or_else(|| points.iter().find_map(Measured::middle));
+    let roofline = (given.bytes > 0.0 && !given.ceilings.0.is_empty()).then(|| Roofline {
+        flops: given.flops,
+        bytes: given.bytes,
+        ceilings: given.ceilings.0.clone(),
+        peak: None,
+    });
+    let findings = Findings {
+        kernel: given.kernel,
+        options: given.options,
+        size: first.map_or(0, |trial| trial.size),
+        dtype: first.map_or_else(String::new, |trial| trial.dtype.clone()),
+        kind: study.kind,
+        verdict: verdict(&losses, &fits),
+        base: study.base_name(),
+        base_time: study.base_time(),
+        points: figures
+            .into_iter()
+            .zip(&sorted)
+            .map(|(figures, point)| shown(figures, point))
+            .collect(),
+        fits,
+        refused,
+        predictions,
+        losses,
+        roofline,
+        trial: given.trial,
+        noise: noise(points),
+        ended: given.ended,
+        seed: given.seed,
+        environment: given.environment,
+        notes: given.notes.into_iter().chain(cached(points, &given.ceilings)).collect(),
+    };
+    Ok(Found { findings, runs, gates })
+}
+
+/// Says whether a trial moves more than memory gives, beyond what the noise of both explains.
+fn is_cached(trial: &Trial, ceiling: f64) -> bool {
+    const BEYOND: f64 = 1.1;
+    trial.throughput.bytes_per_s > BEYOND * ceiling
+}
+
+/// Names the points that memory does not bound although they move much.
+fn cached(points: &[Measured], ceilings: &Ceilings) -> Option<String> {
+    let is = |point: &&Measured| {
+        let pair = point.middle().zip(ceilings.of(point.procs));
+        pair.is_some_and(|(trial, ceiling)| is_cached(trial, ceiling))
+    };
+    let procs: Vec<String> =
+        points.iter().filter(is).map(|point| point.procs.to_string()).collect();
+    (!procs.is_empty()).then(|| {
+        format!(
+            "{}: ranks move more than memory gives, so that caches hold what they work on; nothing is \
+             held against memory's ceiling there",
+            procs.join(", ")
+        )
+    })
+}
+
+/// Cuts the time of each point's trial in the middle, by procs.
+fn losses(
+    points: &[Measured],
+    base: Option<&Trial>,
+    ceilings: &Ceilings,
+    spent: impl Fn(&Trial) -> crate::scaling::Spent,
+) -> Vec<Losses> {
+    let Some(base) = base else { return Vec::new() };
+    let mut sorted: Vec<(&Measured, &Trial)> =
+        points.iter().filter_map(|point| Some((point, point.middle()?))).collect();
+    sorted.sort_by_key(|(point, _)| point.procs);
+    sorted
+        .into_iter()
+        .map(|(point, trial)| {
+            let memory = memory(point, trial, ceilings);
+            Losses::of(&spent(trial), &spent(base), work(trial, base), memory)
+        })
+        .collect()
+}
+
+fn work(trial: &Trial, base: &Trial) -> f64 {
+    trial.size as f64 / base.size.max(1) as f64
+}
+
+/// Returns what memory bounds a point by; nothing where more is moved than memory gives: that is in caches.
+fn memory(point: &Measured, trial: &Trial, ceilings: &Ceilings) -> Option<Memory> {
+    let ceiling = ceilings.of(point.procs).filter(|ceiling| !is_cached(trial, *ceiling))?;
+    Some(Memory { bytes: trial.bytes(), ceiling })
+}
+
+fn shown(figures: crate::scaling::Figures, point: &Measured) -> Point {
+    let middle = |of: fn(&Trial) -> f64| median(&point.each(|trial| Some(of(trial))));
+    let marked = |trial: &&Trial| !trial.noise.marked.is_empty();
+    let stayed = point.trials.iter().filter(marked).count();
+    Point {
+        imbalance: middle(|trial| trial.imbalance),
+        items_per_s: middle(|trial| trial.throughput.items_per_s),
+        bytes_per_s: middle(|trial| trial.throughput.bytes_per_s),
+        flops_per_s: middle(|trial| trial.throughput.flops_per_s),
+        marked: stayed + point.replaced.len(),
+        rerun: point.replaced.len(),
+        stayed,
+        ended: point.ended.name().to_owned(),
+        figures,
+    }
+}
+
+fn noise(points: &[Measured]) -> Noise {
+    let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
+    for label in points.iter().flat_map(|point| point.labels()) {
+        *labels.entry(label).or_default() += 1;
+    }
+    Noise { labels: labels.into_iter().map(|(label, n)| (label.to_owned(), n)).collect() }
+}
+
+/// Returns the median and what holds it; `None` of nothing.
+fn estimate(mut values: Vec<f64>) -> Option<Estimate> {
+    values.sort_by(f64::total_cmp);
+    Some(Estimate { value: median(&values)?, ci95: interval(&values) })
+}
+
+/// Says in a sentence why no point has more samples.
+pub(crate) fn ending(points: &[Measured]) -> String {
+    let by = |ended: Ended| {
+        let procs: Vec<String> = points
+            .iter()
+            .filter(|point| point.ended == ended)
+            .map(|point| point.procs.to_string())
+            .collect();
+        (!procs.is_empty()).then(|| procs.join(", "))
+    };
+    let settled = by(Ended::Settled).map(|procs| format!("{procs}: the interval is narrow"));
+    let time = by(Ended::Time)
+        .map(|procs| format!("{procs}: the time was over, the interval is not narrow"));
+    let repeats =
+        by(Ended::Repeats).map(|procs| format!("{procs}: as many samples as were asked for"));
+    let said: Vec<String> = [settled, time, repeats].into_iter().flatten().collect();
+    said.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// A trial of ranks that are busy all the time but for what they wait, at 1 GB/s each.
+    fn trial(procs: u32, repeat: u32, time: f64, marked: &[&str]) -> Trial {
+        let worker = json!({"busy_s": time * 0.9, "claim_s": time * 0.02, "wait_s": time * 0.08});
+        let record = json!({
+            "repeat": repeat, "size": 1000, "dtype": "f64", "schedule": "static",
+            "time": {"spawn_s": 0.001, "attach_s": 0.002, "init_s": 0.003, "output_s": 0.0,
+                "warmup_s": [time * 2.0], "pass_s": {"median": time}},
+            "throughput": {"items_per_s": 1000.0 / time, "bytes_per_s": 1e9 * f64::from(procs),
+                "flops_per_s": 0.0},
+            "imbalance": 0.0,
+            "noise": {"steal_s": 0.0, "marked": marked},
+            "workers": vec![worker; procs as usize],
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    fn points() -> Vec<Measured> {
+        [1, 2, 4]
+            .map(|procs| Measured {
+                procs,
+                trials: (0..7)
+                    .map(|repeat| {
+                        let noise = 1.0 + f64::from(repeat * 3 % 7) / 100.0;
+                        let marked: &[&str] = if repeat == 6 { &["steal"] } else { &[] };
+                        trial(procs, repeat, noise * (0.2 + 0.8 / f64::from(procs)), marked)
+                    })
+                    .collect(),
+                replaced: Vec::new(),
+                ended: Ended::Settled,
+            })
+            .to_vec()
+    }
+
+    fn given(ceiling: f64, gates: &[&str]) -> Given {
+        Given {
+            kernel: "triad".to_owned(),
+            options: Vec::new(),
+            flops: 2.0,
+            bytes: 24.0,
+            ceilings: Ceilings([1, 2, 4].map(|procs| (procs, ceiling)).to_vec()),
+            trial: None,
+            ended: String::new(),
+            seed: 1,
+            environment: Vec::new(),
+            notes: Vec::new(),
+            gates: gates.iter().map(|gate| gate.parse().unwrap()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_planted_serial_share_is_found_and_gates_are_judged_by_it() {
+        let found = found(&points(), given(1e12, &["speedup@4>=2.4", "speedup@4>=2.6"])).unwrap();
+        let speedup = found.findings.points[2].figures.speedup.value;
+        assert!((speedup - 2.5).abs() < 1e-9, "1/(0.2 + 0.8/4): {speedup}");
+        let amdahl = &found.findings.fits[0];
+        assert!((amdahl.parameters[0].estimate.value - 0.2).abs() < 1e-6);
+        assert!(matches!(found.gates[0].1, Outcome::Met(_)));
+        assert!(matches!(found.gates[1].1, Outcome::Missed(_)));
+        let document: Value =
+            serde_json::from_str(&found.to_json(crate::error::Exit::GateMissed)).unwrap();
+        assert_eq!(document["noise"]["stayed_marked"], 3);
+        assert_eq!(document["noise"]["labels"]["steal"], 3);
+        assert_eq!(document["models"]["amdahl"]["predictions"][1]["predicted"], true);
+    }
+
+    #[test]
+    fn the_middle_trial_is_cut_and_the_first_pass_kept_apart() {
+        let points = points();
+        let found = found(&points, given(1e12, &[])).unwrap();
+        for ((losses, run), point) in found.findings.losses.iter().zip(&found.runs).zip(&points) {
+            let middle = point.middle().unwrap().pass();
+            assert!((losses.whole - middle * f64::from(point.procs)).abs() < 1e-12);
+            assert!(losses.closes());
+            let first = run.first_pass.unwrap().value;
+            assert!((first - 2.0 * middle).abs() < 1e-12, "{first} {middle}");
+            assert!(run.losses.as_ref().unwrap().whole > losses.whole);
+        }
+    }
+
+    #[test]
+    fn what_is_in_caches_is_not_held_against_memory() {
+        let cached = found(&points(), given(2e9, &[])).unwrap().findings;
+        let shares: Vec<bool> =
+            cached.losses.iter().map(|losses| losses.bandwidth.is_some()).collect();
+        assert_eq!(shares, [true, true, false]);
+        assert!(cached.notes[0].starts_with("4: ranks move more than memory gives"));
+    }
+}
