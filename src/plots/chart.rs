@@ -57,8 +57,6 @@ pub(crate) enum Marker {
     Measured,
     /// A hollow diamond, with a dashed interval.
     Predicted,
-    /// A filled square: not measured as a point of its own.
-    Stated,
 }
 
 /// One point.
@@ -94,13 +92,12 @@ impl Marker {
         match self {
             Self::Measured => (Shape::Circle, Body::Filled),
             Self::Predicted => (Shape::Diamond, Body::Hollow),
-            Self::Stated => (Shape::Square, Body::Filled),
         }
     }
 
     fn whisker(self, ink: Ink) -> Pen {
         match self {
-            Self::Measured | Self::Stated => Pen::new(ink, 1.5),
+            Self::Measured => Pen::new(ink, 1.5),
             Self::Predicted => Pen::new(ink, 1.25).dashed("3 2.5"),
         }
     }

@@ -20,7 +20,6 @@ pub(super) enum Swatch {
 pub(super) enum Shape {
     Circle,
     Diamond,
-    Square,
 }
 
 impl Shape {
@@ -36,11 +35,6 @@ impl Shape {
             Self::Circle => canvas.dot(ink, body, [x, y], 3.25, about),
             Self::Diamond => {
                 let corners = [[x, y - 5.0], [x + 5.0, y], [x, y + 5.0], [x - 5.0, y]];
-                canvas.marker(ink, body, &corners, about);
-            }
-            Self::Square => {
-                let r = 3.25;
-                let corners = [[x - r, y - r], [x + r, y - r], [x + r, y + r], [x - r, y + r]];
                 canvas.marker(ink, body, &corners, about);
             }
         }
