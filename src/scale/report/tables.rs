@@ -40,7 +40,7 @@ impl Findings {
             ("imbalance", |point| known(point.imbalance, percent)),
             ("items", |point| known(point.items_per_s, rate("/s"))),
             ("memory", |point| known(point.bytes_per_s, rate("B/s"))),
-            ("flops", |point| known(point.flops_per_s, rate("flop/s"))),
+            ("flops", |point| known(point.flops_per_s.filter(|rate| *rate > 0.0), rate("flop/s"))),
         ];
         let used: Vec<Optional> = columns
             .into_iter()
