@@ -187,6 +187,7 @@ impl Study<'_> {
             pid: std::process::id(),
             command: &here.command,
             rerun: None,
+            only: None,
         };
         directory.note(&begin)?;
         let notes = self.warn_of_placement(&planned, reporter)?;
