@@ -2,7 +2,10 @@
 
 mod command;
 
+use std::fs::DirBuilder;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
@@ -62,7 +65,7 @@ fn perform(
     if command.talk.dry_run {
         return dry(command, &question).map(|()| Exit::Complete);
     }
-    let place = Place::of(command.out.as_deref());
+    let place = Place::of(command.out.as_deref())?;
     let study = Study { command, question, batch, machine };
     let (found, out) = study.visit(points, place.path(), reporter)?;
     study.conclude(&found, &out, reporter)
@@ -121,14 +124,21 @@ enum Place {
 }
 
 impl Place {
-    fn of(out: Option<&Path>) -> Self {
-        match out {
-            Some(path) => Self::Kept(path.to_path_buf()),
-            None => {
-                let name = format!("spmd-scale-{}", std::process::id());
-                Self::Passing(std::env::temp_dir().join(name))
-            }
-        }
+    fn of(out: Option<&Path>) -> Result<Self, Error> {
+        let Some(path) = out else { return Self::passing() };
+        Ok(Self::Kept(path.to_path_buf()))
+    }
+
+    /// Makes a directory that was not there, and that nobody else can look into: where temporary files are,
+    /// somebody else may have put anything under a name that can be guessed.
+    fn passing() -> Result<Self, Error> {
+        let random = RandomState::new().build_hasher().finish();
+        let path = std::env::temp_dir().join(format!("spmd-scale-{random:016x}"));
+        DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
+            let what = format!("cannot make {}: {error}", shown_path(&path));
+            Error::refused(Explained::new(what).hint("--out DIR, or another TMPDIR"))
+        })?;
+        Ok(Self::Passing(path))
     }
 
     fn path(&self) -> &Path {
