@@ -159,15 +159,10 @@ impl Directory {
     /// Gives each sample that counts and succeeded, with its point, to `look`: read from the file once more.
     pub(crate) fn each(&self, mut look: impl FnMut(Short, &Value)) -> Result<(), Error> {
         let (file, shown) = place::growing(&self.path, samples::NAME)?;
-        let remedy = "remove the line, and its trial runs again";
-        lines::read(&file, &shown, remedy, |text| {
-            let record: Value = serde_json::from_slice(text)?;
-            if let Some(key) = self.samples.counts(&record) {
-                look(key, &record);
-            }
+        self.samples.each(&file, &shown, |key, record| {
+            look(key, record);
             Ok(())
-        })?;
-        Ok(())
+        })
     }
 
     /// Says whether a `--rerun` was ended before its end.
