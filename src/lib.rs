@@ -17,6 +17,7 @@ mod bench;
 mod calibration;
 mod clean;
 mod cli;
+mod compare;
 mod crew;
 mod data;
 mod doctor;
@@ -43,7 +44,7 @@ mod plan;
 mod record;
 mod report;
 mod run;
-#[allow(dead_code, reason = "`spmd scale` and `spmd compare` will call it")]
+#[allow(dead_code, reason = "`spmd scale` will call the rest")]
 mod scaling;
 mod schedule;
 mod shm;

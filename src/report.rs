@@ -4,6 +4,7 @@
 //! ends quietly.
 
 mod bench;
+mod compare;
 mod doctor;
 mod inventory;
 mod kernels;
@@ -31,6 +32,7 @@ use crate::run::Finished;
 use crate::schedule::{Schedule, Source};
 
 pub(crate) use self::bench::{bench, benches};
+pub(crate) use self::compare::compared;
 pub(crate) use self::ranking::ranking;
 
 /// Results up to this many are shown whole.

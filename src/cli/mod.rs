@@ -2,6 +2,7 @@
 
 mod batch;
 mod bench;
+mod compare;
 mod screen;
 mod topo;
 mod tune;
@@ -17,6 +18,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::batch::{BatchCommand, batch};
 use self::bench::{BenchCommand, bench};
+use self::compare::{CompareCommand, compare};
 use self::screen::Screen;
 use self::topo::{DoctorCommand, TopoCommand, doctor, topo};
 use self::tune::{TuneCommand, tune};
@@ -79,6 +81,12 @@ enum Command {
     /// Replays a trace that a run with --trace has written under each of them, in simulated time, and
     /// shows what a pass would take. Nothing is run.
     Tune(TuneCommand),
+    /// Tell a regression from noise: two results directories, files of samples, or records
+    ///
+    /// Pairs points by what was asked, whatever machine, build or job they are of, and shows the ratio of their
+    /// medians with its 95 % interval. Exit: 4 if a point of B is slower than allowed beyond noise, 2 if
+    /// nothing can be compared, else 0.
+    Compare(CompareCommand),
     /// Measure what a launch, a barrier, a chunk and memory cost on this machine
     ///
     /// Real ranks on a real segment, through the code that runs: median, its 95 % interval, and what
@@ -193,6 +201,7 @@ pub(crate) fn main() -> Exit {
         Some(Command::Kernels { kernel }) => kernels(kernel.as_deref()),
         Some(Command::Batch(command)) => batch(*command, nested(&matches)),
         Some(Command::Tune(command)) => tune(command),
+        Some(Command::Compare(command)) => compare(&command),
         Some(Command::Bench(command)) => bench(command, nested(&matches)),
         Some(Command::Topo(command)) => topo(command),
         Some(Command::Doctor(command)) => doctor(command),

@@ -28,15 +28,16 @@ mod stop;
 mod study;
 mod verdict;
 
-#[expect(unused_imports, reason = "what `spmd scale` and `spmd compare` will name")]
+pub(crate) use self::comparison::{ALLOWANCE, Allowed, Comparison, Steal, Verdict, Why};
+pub(crate) use self::point::Estimate;
+#[expect(unused_imports, reason = "what `spmd scale` will name")]
 pub(crate) use self::{
-    comparison::{ALLOWANCE, Allowed, Comparison, Steal, Verdict, Why},
     extrap::{Measured, lines},
     fit::{Doubt, Fit, Goodness, Parameter, Prediction, Reach},
     gate::{Gate, Metric, Outcome, Reached},
     law::Law,
     losses::{Cause, Losses, Memory, Part, RankTime, Spent},
-    point::{Estimate, Point},
+    point::Point,
     stop::{Standing, TARGET},
     study::{Base, Figures, Kind, Study},
     verdict::verdict,

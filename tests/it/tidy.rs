@@ -89,6 +89,7 @@ const ORDER: &[&[&str]] = &[
     &["cli"],
     &["report"],
     &["bench"],
+    &["compare"],
     &["batch"],
     &["crew"],
     &["run"],
