@@ -4,6 +4,7 @@
 //! ends quietly.
 
 mod bench;
+mod compare;
 mod doctor;
 mod inventory;
 mod kernels;
@@ -32,6 +33,7 @@ use crate::run::Finished;
 use crate::schedule::{Schedule, Source};
 
 pub(crate) use self::bench::{bench, benches};
+pub(crate) use self::compare::compared;
 pub(crate) use self::ranking::ranking;
 pub(crate) use self::study::study;
 

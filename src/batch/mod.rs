@@ -32,9 +32,10 @@ pub(crate) use self::campaign::{
 };
 pub(crate) use self::file::{Asked, Batch, Only, Set, schema};
 pub(crate) use self::gates::{missed, unexpected};
-pub(crate) use self::key::Key;
+pub(crate) use self::key::{Key, Short, deciding};
 pub(crate) use self::points::{Points, resolve};
 pub(crate) use self::results::{
-    Directory, Earlier, Edited, End, Event, Machine, MixMachines, Remarks, Visit,
+    Directory, Earlier, Edited, End, Event, Machine, MixMachines, Remarks, SAMPLES, Visit,
+    samples_of,
 };
 pub(crate) use self::trial::Ranks;

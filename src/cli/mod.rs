@@ -2,6 +2,7 @@
 
 mod batch;
 mod bench;
+mod compare;
 mod scale;
 mod screen;
 mod topo;
@@ -18,6 +19,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::batch::{BatchCommand, batch};
 use self::bench::{BenchCommand, bench};
+use self::compare::{CompareCommand, compare};
 use self::scale::{ScaleCommand, scale};
 use self::screen::Screen;
 use self::topo::{DoctorCommand, TopoCommand, doctor, topo};
@@ -87,6 +89,12 @@ enum Command {
     /// Replays a trace that a run with --trace has written under each of them, in simulated time, and
     /// shows what a pass would take. Nothing is run.
     Tune(TuneCommand),
+    /// Tell a regression from noise: two results directories, files of samples, or records
+    ///
+    /// Pairs points by what was asked, whatever machine, build or job they are of, and shows the ratio of their
+    /// medians with its 95 % interval. Exit: 4 if a point of B is slower than allowed beyond noise, 2 if
+    /// nothing can be compared, else 0.
+    Compare(CompareCommand),
     /// Measure what a launch, a barrier, a chunk and memory cost on this machine
     ///
     /// Real ranks on a real segment, through the code that runs: median, its 95 % interval, and what
@@ -202,6 +210,7 @@ pub(crate) fn main() -> Exit {
         Some(Command::Batch(command)) => batch(*command, nested(&matches)),
         Some(Command::Scale(command)) => scale(*command, nested(&matches)),
         Some(Command::Tune(command)) => tune(command),
+        Some(Command::Compare(command)) => compare(&command),
         Some(Command::Bench(command)) => bench(command, nested(&matches)),
         Some(Command::Topo(command)) => topo(command),
         Some(Command::Doctor(command)) => doctor(command),

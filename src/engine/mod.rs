@@ -37,7 +37,7 @@ pub(crate) use collect::{Collected, Pinned, RankReport};
 pub(crate) use crew::{Crew, DESCRIPTORS as CREW_DESCRIPTORS};
 pub(crate) use history::History;
 pub(crate) use names::signal as signal_name;
-pub(crate) use noise::Noise;
+pub(crate) use noise::{Noise, SHARE as STEAL};
 pub(crate) use orders::{Cause, Orders};
 pub(crate) use results::Results;
 pub(crate) use world::World;

@@ -23,7 +23,7 @@ use crate::placement::Crowding;
 use crate::shm::Disturbed;
 
 /// The share of the time that may be lost.
-const SHARE: f64 = 0.01;
+pub(crate) const SHARE: f64 = 0.01;
 /// A rank that wakes has waited for less.
 const WAKING: f64 = 100e-6;
 /// By how much a clock may become slower.

@@ -28,15 +28,15 @@ mod stop;
 mod study;
 mod verdict;
 
-#[expect(unused_imports, reason = "what `spmd compare` will name")]
 pub(crate) use self::comparison::{ALLOWANCE, Allowed, Comparison, Steal, Verdict, Why};
+pub(crate) use self::point::Estimate;
 pub(crate) use self::{
     extrap::{Measured, lines},
     fit::{Doubt, Fit, Prediction, Reach},
     gate::{Gate, Outcome, Reached},
     law::Law,
     losses::{Cause, Losses, Memory, Part, RankTime, Spent},
-    point::{Estimate, Point},
+    point::Point,
     stop::{Standing, TARGET},
     study::{Base, Figures, Kind, Study},
     verdict::verdict,

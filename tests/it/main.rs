@@ -10,6 +10,7 @@ mod bench;
 mod benchmarks;
 mod checkpoint;
 mod clean;
+mod compare;
 mod crash_points;
 mod crew;
 mod fault_table;

@@ -90,6 +90,7 @@ const ORDER: &[&[&str]] = &[
     &["report"],
     &["scale"],
     &["bench"],
+    &["compare"],
     &["batch"],
     &["crew"],
     &["run"],

@@ -165,13 +165,10 @@ impl Directory {
     /// Gives every line to `look`, of a sample that counts and succeeded with its point.
     pub(crate) fn all(&self, mut look: impl FnMut(Option<Short>, &Value)) -> Result<(), Error> {
         let (file, shown) = place::growing(&self.path, samples::NAME)?;
-        let remedy = "remove the line, and its trial runs again";
-        lines::read(&file, &shown, remedy, |text| {
-            let record: Value = serde_json::from_slice(text)?;
-            look(self.samples.counts(&record), &record);
+        self.samples.all(&file, &shown, |key, record| {
+            look(key, record);
             Ok(())
-        })?;
-        Ok(())
+        })
     }
 
     /// Says whether a `--rerun` was ended before its end.

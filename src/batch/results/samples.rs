@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::fs::File;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -27,6 +28,8 @@ use crate::error::Error;
 use crate::host::clock::rfc3339;
 
 pub(super) const NAME: &str = "samples.jsonl";
+/// What to do about a line that is wrong.
+const REMEDY: &str = "remove the line, and its trial runs again";
 
 /// One trial, to be written down.
 pub(crate) struct Sample<'a> {
@@ -320,11 +323,39 @@ pub(crate) struct Samples {
 impl Samples {
     /// Reads the file of a directory; one that is not there has no lines.
     pub(super) fn read(&mut self, dir: &Path) -> Result<Extent, Error> {
-        let remedy = "remove the line, and its trial runs again";
         match place::existing(dir, NAME)? {
-            (Some(file), shown) => lines::read(&file, &shown, remedy, |text| self.take(text)),
+            (Some(file), shown) => self.read_file(&file, &shown),
             (None, _) => Ok(Extent::default()),
         }
+    }
+
+    /// Reads an open file.
+    pub(super) fn read_file(&mut self, file: &File, shown: &str) -> Result<Extent, Error> {
+        lines::read(file, shown, REMEDY, |text| self.take(text))
+    }
+
+    /// Gives each sample that counts and succeeded, with its point, to `look`: the file is read once more.
+    pub(super) fn each(
+        &self,
+        file: &File,
+        shown: &str,
+        mut look: impl FnMut(Short, &Value) -> serde_json::Result<()>,
+    ) -> Result<(), Error> {
+        self.all(file, shown, |key, record| key.map_or(Ok(()), |key| look(key, record)))
+    }
+
+    /// Gives every line to `look`, of a sample that counts and succeeded with its point.
+    pub(super) fn all(
+        &self,
+        file: &File,
+        shown: &str,
+        mut look: impl FnMut(Option<Short>, &Value) -> serde_json::Result<()>,
+    ) -> Result<(), Error> {
+        let extent = lines::read(file, shown, REMEDY, |text| {
+            let record: Value = serde_json::from_slice(text)?;
+            look(self.counts(&record), &record)
+        });
+        extent.map(drop)
     }
 
     /// Takes a line of the file.
@@ -383,7 +414,7 @@ impl Samples {
     }
 
     /// Returns the point of a line, if it is a sample that succeeded and counts.
-    pub(super) fn counts(&self, line: &Value) -> Option<Short> {
+    fn counts(&self, line: &Value) -> Option<Short> {
         let name: Short = line["key"].as_str()?.parse().ok()?;
         let number = |field: &str| line[field].as_u64().and_then(|n| u32::try_from(n).ok());
         let (repeat, attempt) = (number("repeat")?, number("attempt").unwrap_or(1));
