@@ -21,10 +21,16 @@ const FINE: f64 = 0.95;
 pub(crate) fn verdict(losses: &[Losses], fits: &[Fit]) -> Option<String> {
     let last = losses.iter().filter(|losses| losses.procs > 1).max_by_key(|losses| losses.procs)?;
     let (procs, efficiency) = (last.procs, last.efficiency());
-    if efficiency >= FINE {
-        return Some(format!("scales to {procs} ranks: efficiency {efficiency:.2}"));
-    }
     let bound = |losses: &&Losses| losses.bandwidth.is_some_and(|share| share >= BOUND);
+    if efficiency >= FINE {
+        let scales = format!("scales to {procs} ranks: efficiency {efficiency:.2}");
+        // Nothing is lost yet, and yet there is no more to be had.
+        let share = last.bandwidth.filter(|share| *share >= BOUND).map(|share| share * 100.0);
+        return Some(match share {
+            Some(share) => format!("{scales}, with memory at {share:.0} % of the measured ceiling"),
+            None => scales,
+        });
+    }
     if bound(&last) {
         // From the fewest ranks on after which all are.
         let mut sorted: Vec<&Losses> = losses.iter().collect();
@@ -111,6 +117,17 @@ mod tests {
         };
         let found = verdict(&[losses(4, 4.3), losses(1, 7.0), losses(2, 4.4)], &[]).unwrap();
         assert_eq!(found, "memory-bound from 2 ranks: 93 % of the measured ceiling");
+    }
+
+    #[test]
+    fn what_scales_up_to_the_ceiling_is_said_to_have_reached_it() {
+        let memory = Memory { bytes: 100.0, ceiling: 25.0 };
+        let trial = ranks(&[4.1, 4.1], 4.1);
+        let losses = Losses::of(&trial, &Spent::serial(8.0), 1.0, Some(memory));
+        let found = verdict(&[losses], &[]).unwrap();
+        let wanted =
+            "scales to 2 ranks: efficiency 0.98, with memory at 98 % of the measured ceiling";
+        assert_eq!(found, wanted);
     }
 
     #[test]
