@@ -24,7 +24,7 @@ pub(crate) fn verdict(losses: &[Losses], fits: &[Fit]) -> Option<String> {
     let bound = |losses: &&Losses| losses.bandwidth.is_some_and(|share| share >= BOUND);
     if efficiency >= FINE {
         let scales = format!("scales to {procs} ranks: efficiency {efficiency:.2}");
-        // Nothing is lost yet, and yet there is no more to be had.
+        // Nothing is lost, and yet so many ranks cannot have more.
         let share = last.bandwidth.filter(|share| *share >= BOUND).map(|share| share * 100.0);
         return Some(match share {
             Some(share) => format!("{scales}, with memory at {share:.0} % of the measured ceiling"),
