@@ -154,8 +154,8 @@ struct Patience {
 }
 
 impl Patience {
-    /// Pauses before each look: 1 to 3 us, by processor. All looks together are some microseconds: a holder that
-    /// has lost its CPU is not waited for like this. (Two ranks that do nothing else: 430 ns a claim with
+    /// Pauses before each look. How long one lasts differs by processor; all looks together are some microseconds: a
+    /// holder that has lost its CPU is not waited for like this. (On a Xeon of two virtual CPUs: two ranks that do nothing else: 430 ns a claim with
     /// a look after every pause, 160 with 16 pauses, 68 with 64. Where a chunk lasts 300 ns, 1 or 3 us, no
     /// difference showed.)
     const PAUSES: u32 = 64;
