@@ -13,30 +13,34 @@ use std::os::unix::fs::FileExt;
 use crate::data::{ByteOrder, DType, Scalar};
 use crate::host::map::Window;
 use crate::job::{Bounds, InputAt, Job, Mode};
-use crate::kernel::{Block, BlockAt, Context, InputsAt, Kernel, KernelError, OperandsAt, Reads};
+use crate::kernel::{
+    Block, BlockAt, Context, InputsAt, Kernel, KernelError, OperandsAt, Reads, vectorised,
+};
 use crate::schedule::Chunk;
 use crate::with_dtype;
 
 pub(crate) use self::operands::{OperandsFrom, bytes as operand_bytes};
 
 /// Results of one block: small enough that a block, its inputs and its saved copy stay in a 32 KiB cache.
-/// In place 16 KiB was slower than 8 and 4 by a sixth or more; 2, 4 and 8 were alike.
 pub(crate) const BLOCK_BYTES: usize = 8 * 1024;
 /// Results of one block that is computed from memory to memory, with nothing copied in between: there a
 /// longer stream is faster, by a seventh where memory is the limit.
 const STREAM_BYTES: usize = 64 * 1024;
 
-/// Results that are computed at once where each block is copied before, and memory may be the limit: between
-/// two of them the same part of the next block is asked for, so that memory is not idle while caches work.
-const PART_BYTES: usize = 2 * 1024;
+/// Results of one block that is saved first, by a kernel that may be limited by memory: while a block is in
+/// the caches memory is idle, so that blocks are short, and each copy asks for what is copied two blocks on.
+const SAVED_BYTES: usize = 4 * 1024;
 
-/// How many indices are done at once, of a chunk in order.
+/// Bytes of a line of the caches.
+const LINE: usize = 64;
+
+/// How a chunk is done, in order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Steps {
-    /// In a block: in place, what is saved at once.
+    /// How many indices are done at once: in place, what is saved at once.
     pub(crate) block: usize,
-    /// In a part of a block: in place, what is computed at once.
-    pub(crate) part: usize,
+    /// How far ahead of what is copied memory is asked for, in bytes; 0 for not at all.
+    pub(crate) ahead: usize,
 }
 
 /// A process's view of the arrays.
@@ -141,14 +145,15 @@ impl<'a> Arrays<'a> {
             }
             _ => false,
         };
-        let [block, stream, part] =
-            [BLOCK_BYTES, STREAM_BYTES, PART_BYTES].map(|bytes| bytes / self.element());
+        let [block, stream, saved] =
+            [BLOCK_BYTES, STREAM_BYTES, SAVED_BYTES].map(|bytes| bytes / self.element());
         let quick = ns_per_index * (stream as f64) < LONG;
-        let apart = self.job.mode == Mode::Apart;
-        let block = if apart && direct && quick { stream } else { block };
-        let saved = self.job.mode == Mode::InPlace;
         let streaming = ns_per_index < BUSY * self.element() as f64;
-        Steps { block, part: if saved && streaming { part } else { block } }
+        match self.job.mode {
+            Mode::Apart if direct && quick => Steps { block: stream, ahead: 0 },
+            Mode::InPlace if streaming => Steps { block: saved, ahead: 2 * SAVED_BYTES },
+            Mode::Apart | Mode::InPlace | Mode::InPlaceUnsaved => Steps { block, ahead: 0 },
+        }
     }
 
     /// Returns the address of a result.
@@ -298,23 +303,37 @@ impl<'a> Arrays<'a> {
         kernel.run(&mut unsafe { Block::new(context, at) })
     }
 
-    /// Copies a part of a block's inputs, which lie in the result array, into its saved block.
+    /// Copies a part of a block's inputs, which lie in the result array, into its saved block; of what lies
+    /// `ahead` bytes on, up to the index `end`, it asks for a line with each one that it copies.
     ///
     /// # Safety
     /// `saved` is room for a block, aligned, and it and the block's results belong to the caller.
-    pub(crate) unsafe fn save(&self, block: &Chunk, part: &Chunk, saved: *mut u8) {
+    pub(crate) unsafe fn save(
+        &self,
+        block: &Chunk,
+        part: &Chunk,
+        saved: *mut u8,
+        ahead: usize,
+        end: u64,
+    ) {
         let (from, to) = (self.result_at(part.start), self.in_saved(block, part.start, saved));
-        // SAFETY: that many bytes each, the caller's; the saved block lies outside the array.
-        unsafe { std::ptr::copy_nonoverlapping(from, to, length(part) * self.element()) };
-    }
-
-    /// Asks for the results of a range, which will be read soon. No more than a hint.
-    pub(crate) fn fetch(&self, range: &Chunk) {
-        const LINE: usize = 64;
-        let first = self.result_at(range.start);
-        for line in (0..length(range) * self.element()).step_by(LINE) {
-            prefetch(first.wrapping_add(line));
-        }
+        let bytes = length(part) * self.element();
+        let rest = (end - part.start) as usize * self.element();
+        let lines = if ahead == 0 { 0 } else { bytes / LINE };
+        vectorised(|| {
+            for at in (0..lines).map(|line| line * LINE) {
+                if at + ahead < rest {
+                    prefetch(from.wrapping_add(at + ahead));
+                }
+                let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
+                // SAFETY: one of the lines below, the caller's; the saved block lies outside the array.
+                unsafe { std::ptr::copy_nonoverlapping(from, to, LINE) };
+            }
+        });
+        let copied = lines * LINE;
+        let (from, to) = (from.wrapping_add(copied), to.wrapping_add(copied));
+        // SAFETY: `bytes` each are the caller's; the saved block lies outside the array.
+        unsafe { std::ptr::copy_nonoverlapping(from, to, bytes - copied) };
     }
 
     /// Copies a saved block back.

@@ -42,8 +42,10 @@ impl Executor<'_> {
         let chunk = lease.chunk();
         // Of all pieces, in order, numbered through: an undo word names a block by that number.
         let blocks = || {
-            let pieces = self.left.pieces(&chunk);
-            (0_u64..).zip(pieces.flat_map(move |piece| arrays::blocks_of(&piece, self.steps.block)))
+            let of = |piece: Chunk| {
+                arrays::blocks_of(&piece, self.steps.block).map(move |block| (block, piece.end))
+            };
+            (0_u64..).zip(self.left.pieces(&chunk).flat_map(of))
         };
         let begin = match lease.progress() {
             Progress::Nothing => 0,
@@ -51,7 +53,7 @@ impl Executor<'_> {
             Progress::Saved(number) => {
                 // Its executor died between saving this block and finishing it. The copy is whole: it
                 // was armed. If this process dies here too, the next one does the same.
-                let block = blocks().find(|(at, _)| *at == number).map(|(_, block)| block);
+                let block = blocks().find(|(at, _)| *at == number).map(|(_, (block, _))| block);
                 let block = block.filter(|_| self.mode == Mode::InPlace).ok_or_else(damaged)?;
                 // SAFETY: the lease makes the block's results ours (I3), and its slot the saved block.
                 unsafe { arrays.restore(&block, self.saved_block(&lease)) };
@@ -69,13 +71,11 @@ impl Executor<'_> {
             Grain::Half
         };
         self.injector.at(Point::RunFirst);
-        let mut blocks = blocks().skip_while(|(number, _)| *number < begin).peekable();
-        while let Some((number, block)) = blocks.next() {
+        for (number, (block, end)) in blocks().skip_while(|(number, _)| *number < begin) {
             match self.mode {
                 Mode::Apart => self.block(arrays, &block, grain)?,
                 Mode::InPlace => {
-                    let next = blocks.peek().map_or(0..0, |(_, next)| next.clone());
-                    self.block_in_place(arrays, &lease, (number, &block), &next, grain)?;
+                    self.block_in_place(arrays, &lease, (number, &block), end, grain)?;
                 }
                 Mode::InPlaceUnsaved => self.block_over(arrays, &block, grain)?,
             }
@@ -117,6 +117,7 @@ impl Executor<'_> {
         })
     }
 
+    /// Saves a block of a piece that ends at `end`, and computes it.
     #[expect(
         unsafe_code,
         reason = "hands out the lease's part of the results, and its saved block"
@@ -126,31 +127,24 @@ impl Executor<'_> {
         arrays: &Arrays<'_>,
         lease: &Lease<'_>,
         (number, block): (u64, &Chunk),
-        next: &Chunk,
+        end: u64,
         grain: Grain,
     ) -> Result<(), Stop> {
         let saved = self.saved_block(lease);
         let halves = if grain == Grain::Half { halves(block) } else { [block.clone(), 0..0] };
         // SAFETY: the lease makes the block's results ours, and its slot the saved block (I3).
-        unsafe { arrays.save(block, &halves[0], saved) };
+        unsafe { arrays.save(block, &halves[0], saved, self.steps.ahead, end) };
         if grain == Grain::Half {
             self.injector.at(Point::UndoHalf);
             // SAFETY: as above.
-            unsafe { arrays.save(block, &halves[1], saved) };
+            unsafe { arrays.save(block, &halves[1], saved, self.steps.ahead, end) };
         }
         lease.arm(number);
         self.injector.at(Point::UndoArmed);
         self.parts(block, grain, |part| {
-            for part in arrays::blocks_of(part, self.steps.part) {
-                if self.steps.part < self.steps.block {
-                    let ahead = |index: u64| next.end.min(next.start + (index - block.start));
-                    arrays.fetch(&(ahead(part.start)..ahead(part.end)));
-                }
-                // SAFETY: as above; all of the block is saved.
-                unsafe { arrays.compute_saved(self.kernel, self.context, block, &part, saved) }
-                    .map_err(Stop::from)?;
-            }
-            Ok(())
+            // SAFETY: as above; all of the block is saved.
+            unsafe { arrays.compute_saved(self.kernel, self.context, block, part, saved) }
+                .map_err(Stop::from)
         })?;
         for index in self.omitted(block, grain) {
             // SAFETY: as above.
