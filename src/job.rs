@@ -31,6 +31,8 @@ pub(crate) struct Job {
     pub(crate) result: ResultAt,
     pub(crate) words: WordsAt,
     pub(crate) mode: Mode,
+    /// Where the arrays lie while they are computed on.
+    pub(crate) home: Home,
     pub(crate) check: Option<Bounds>,
     /// The CPUs an unpinned rank is to keep to, where `--cpus` named some.
     pub(crate) cpus: Option<CpuSet>,
@@ -150,6 +152,16 @@ impl Mode {
     pub(crate) fn is_in_place(self) -> bool {
         self != Self::Apart
     }
+}
+
+/// Where the arrays lie while they are computed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Home {
+    /// In memory that all processes share.
+    Shared,
+    /// In memory of the one rank's own, as a program has it that knows of no others. Results are handed over
+    /// after the last pass.
+    Own,
 }
 
 /// The integers the kernel takes; anything else stops the run before it begins.

@@ -120,6 +120,13 @@ impl Run {
         self
     }
 
+    /// Computes in a plain loop: one rank, memory of its own, no claims, nothing saved.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.options.plain = Some(true);
+        self
+    }
+
     /// Recomputes results serially and compares bits.
     pub fn verify(mut self, verify: Verify) -> Self {
         self.options.verify = Some(verify);

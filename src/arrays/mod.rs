@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::data::{ByteOrder, DType, Scalar};
 use crate::host::map::Window;
-use crate::job::{Bounds, InputAt, Job, Mode};
+use crate::job::{Bounds, Home, InputAt, Job, Mode};
 use crate::kernel::{
     Block, BlockAt, Context, InputsAt, Kernel, KernelError, OperandsAt, Reads, vectorised,
 };
@@ -125,7 +125,12 @@ impl<'a> Arrays<'a> {
         operands: OperandsFrom,
         result: *mut u8,
     ) -> Self {
-        Self { job, reads, input, operands, result, scratch: Scratch::new(1) }
+        let blocks = match job.mode {
+            Mode::Apart | Mode::InPlace => 1,
+            // Room for what a kernel has to see beside its results, of a long block.
+            Mode::InPlaceUnsaved => STREAM_BYTES / BLOCK_BYTES,
+        };
+        Self { job, reads, input, operands, result, scratch: Scratch::new(blocks) }
     }
 
     fn element(&self) -> usize {
@@ -136,6 +141,8 @@ impl<'a> Arrays<'a> {
     pub(crate) fn steps(&self, ns_per_index: f64) -> Steps {
         /// Nanoseconds: between two blocks a rank looks whether it is to stop, and is seen to go on.
         const LONG: f64 = 1e6;
+        /// Nanoseconds: a plain loop looks as rarely as it can be waited for.
+        const UNSEEN: f64 = 1e8;
         /// Nanoseconds a byte: what computes for longer than this does not wait for memory.
         const BUSY: f64 = 1.0;
         let direct = match (self.reads, &self.input, &self.operands) {
@@ -150,7 +157,16 @@ impl<'a> Arrays<'a> {
         let quick = ns_per_index * (stream as f64) < LONG;
         let streaming = ns_per_index < BUSY * self.element() as f64;
         match self.job.mode {
+            Mode::Apart if direct && self.job.home == Home::Own => {
+                let least = if quick { stream } else { block };
+                let all = usize::try_from(self.job.size).unwrap_or(usize::MAX);
+                Steps {
+                    block: least.max((UNSEEN / ns_per_index) as usize).min(all.max(1)),
+                    ahead: 0,
+                }
+            }
             Mode::Apart if direct && quick => Steps { block: stream, ahead: 0 },
+            Mode::InPlaceUnsaved if quick => Steps { block: stream, ahead: 0 },
             Mode::InPlace if streaming => Steps { block: saved, ahead: 2 * SAVED_BYTES },
             Mode::Apart | Mode::InPlace | Mode::InPlaceUnsaved => Steps { block, ahead: 0 },
         }

@@ -17,6 +17,7 @@ use super::names;
 use super::world::World;
 use crate::error::{Error, Explained};
 use crate::host::procs::Ended;
+use crate::job::Home;
 use crate::options::{OnDeath, OnError};
 use crate::schedule::Chunk;
 use crate::shm::{Acquire, Care, Crash, Fault, NO_CPU, Relaxed, Stage};
@@ -214,7 +215,11 @@ impl Ledger {
             return Verdict::Fail(lost(death, &told, "a bench is of all its ranks: run it again"));
         }
         if options.on_death == Some(OnDeath::Fail) {
-            return Verdict::Fail(lost(death, &told, "--on-death recover lets a run survive this"));
+            let how = match world.plan.job.home {
+                Home::Own => "a plain loop survives no death: leave --plain out",
+                Home::Shared => "--on-death recover lets a run survive this",
+            };
+            return Verdict::Fail(lost(death, &told, how));
         }
         if death.may_have_damaged() {
             return self.restart(world, death, keep, told);

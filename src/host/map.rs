@@ -57,6 +57,15 @@ impl Window {
         Ok(Self { map: Some(Arc::new(map)), offset: 0, len })
     }
 
+    /// Maps `len` bytes of this process's own memory, which are 0.
+    pub(crate) fn own(len: usize) -> io::Result<Self> {
+        if len == 0 {
+            return Ok(Self::none());
+        }
+        let map = MmapOptions::new().len(len).map_anon()?;
+        Ok(Self { map: Some(Arc::new(map.into())), offset: 0, len })
+    }
+
     /// Returns how many bytes it shows.
     pub(crate) fn len(&self) -> usize {
         self.len

@@ -112,6 +112,13 @@ pub struct RunOptions {
         default_missing_value = "true", value_name = "BOOL"
     )]
     pub in_place: Option<bool>,
+    /// Compute in a plain loop: one rank, memory of its own, no claims, nothing saved; what speedups are multiples of
+    #[arg(
+        long, env = "SPMD_PLAIN",
+        value_parser = BoolishValueParser::new(), help_heading = "Work", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_name = "BOOL"
+    )]
+    pub plain: Option<bool>,
     /// What integers do beyond their range: error (refuse before running), wrap, saturate
     #[arg(long, value_name = "HOW", env = "SPMD_OVERFLOW", help_heading = "Work")]
     pub overflow: Option<Overflow>,
@@ -228,6 +235,7 @@ impl RunOptions {
             output,
             dtype,
             in_place,
+            plain,
             overflow,
             seed,
             schedule,
@@ -261,6 +269,7 @@ impl RunOptions {
             output: output.or(lower.output),
             dtype: dtype.or(lower.dtype),
             in_place: in_place.or(lower.in_place),
+            plain: plain.or(lower.plain),
             overflow: overflow.or(lower.overflow),
             seed: seed.or(lower.seed),
             schedule: schedule.or(lower.schedule),

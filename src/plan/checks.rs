@@ -1,11 +1,14 @@
 //! What is refused before anything runs, each with its reason.
 
+use std::num::NonZeroU32;
+
 use crate::data::{DType, Input, OutputSpec, Overflow, Source};
 use crate::error::{Error, Explained};
 use crate::inject::Injection;
 use crate::job::Bounds;
 use crate::kernel::{Beyond, Domain, Kernel, Picture, Reads};
-use crate::options::RunOptions;
+use crate::options::{OnDeath, Procs, RunOptions};
+use crate::schedule::{Schedule, ScheduleKind};
 use crate::shm::EPOCHS;
 
 /// Refuses an input that the kernel would not read, and a size that is not its picture's.
@@ -66,6 +69,29 @@ pub(super) fn check_in_place(kernel: &dyn Kernel, options: &RunOptions) -> Resul
     }
     let what = format!("kernel `{}` reads no input, so there is none to overwrite", kernel.name());
     Err(Error::rejected(Explained::new(what).hint("leave --in-place out")))
+}
+
+/// Settles what a plain loop leaves no choice in, and refuses what it has no place for.
+pub(super) fn make_plain(options: &mut RunOptions) -> Result<(), Error> {
+    if options.plain != Some(true) {
+        return Ok(());
+    }
+    match options.procs {
+        None | Some(Procs::Auto) => options.procs = Some(Procs::Exactly(NonZeroU32::MIN)),
+        Some(Procs::Exactly(procs)) if procs == NonZeroU32::MIN => {}
+        Some(procs) => {
+            let what = format!("a plain loop is computed by one rank, and --procs says {procs}");
+            return Err(Error::rejected(Explained::new(what).hint("leave --plain or --procs out")));
+        }
+    }
+    if options.checkpoint.is_some() {
+        let what = "a plain loop has its results to itself until it is over, and --checkpoint keeps \
+                    them meanwhile";
+        return Err(Error::rejected(Explained::new(what).hint("leave one of them out")));
+    }
+    options.schedule = Some(Schedule::new(ScheduleKind::Static, None));
+    options.on_death = Some(OnDeath::Fail);
+    Ok(())
 }
 
 /// Refuses a trace of part of a run, and one that would be the output.

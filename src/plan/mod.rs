@@ -10,13 +10,13 @@ use std::num::NonZeroU64;
 pub(crate) use self::checks::outside;
 use self::checks::{
     check, check_faults, check_in_place, check_input, check_one_pass, check_output, check_passes,
-    check_trace, supported,
+    check_trace, make_plain, supported,
 };
 use crate::calibration::Calibration;
 use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
 use crate::host::huge::{self, Advice, Holder};
-use crate::job::{Accounts, InputAt, Job, Mode, Recording, ResultAt, WordsAt};
+use crate::job::{Accounts, Home, InputAt, Job, Mode, Recording, ResultAt, WordsAt};
 use crate::kernel::{Catalog, Cost, Kernel, Params, Picture, Reads, Repeatable, Setting};
 use crate::left::Left;
 use crate::options::{Bind, Huge, Map, OnDeath, Procs, RunOptions, Verify, Wait};
@@ -69,6 +69,7 @@ impl Plan {
             options.param.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect();
         let params = Params::resolve(kernel.name(), kernel.params(), &given_params)?;
 
+        make_plain(&mut options)?;
         let placement = Placement::new(
             machine,
             options.procs.unwrap_or(Procs::Auto),
@@ -135,6 +136,7 @@ impl Plan {
             result: result_at(options.output.as_ref(), dtype, &shape),
             words: WordsAt::Segment,
             mode: mode(&options),
+            home: if options.plain == Some(true) { Home::Own } else { Home::Shared },
             check,
             cpus: options.cpus.clone(),
             huge: pages(&options, n.saturating_mul(dtype.size() as u64))?,

@@ -50,9 +50,15 @@ pub(crate) struct WholeRun {
 }
 
 /// Answers. Refused where there are no samples to answer by.
-pub(crate) fn found(points: &[Measured], given: Given) -> Result<Found, Explained> {
+/// Speedups are multiples of the serial loop's, where one was measured.
+pub(crate) fn found(
+    points: &[Measured],
+    serial: Option<&Measured>,
+    given: Given,
+) -> Result<Found, Explained> {
     let measured = points.iter().map(Measured::point).collect();
-    let study = Study::new(measured, Base::OneRank, given.seed)?;
+    let base = serial.map_or(Base::OneRank, |serial| Base::Serial(serial.point()));
+    let study = Study::new(measured, base, given.seed)?;
     let mut fits = Vec::new();
     let mut refused = Vec::new();
     for law in Law::ALL {
@@ -61,7 +67,8 @@ pub(crate) fn found(points: &[Measured], given: Given) -> Result<Found, Explaine
             Err(why) => refused.push((law, why.to_string())),
         }
     }
-    let base = points.iter().find(|point| point.procs == 1).and_then(Measured::middle);
+    let based = serial.or_else(|| points.iter().find(|point| point.procs == 1));
+    let base = based.and_then(Measured::middle);
     let losses = losses(points, base, &given.ceilings, Trial::pass_spent);
     let figures = study.figures();
     let most = points.iter().map(|point| point.procs).max().unwrap_or(1);
@@ -130,13 +137,31 @@ pub(crate) fn found(points: &[Measured], given: Given) -> Result<Found, Explaine
         losses,
         roofline,
         trial: given.trial,
-        noise: noise(points),
+        noise: noise(points.iter()),
         ended: given.ended,
         seed: given.seed,
         environment: given.environment,
-        notes: given.notes.into_iter().chain(cached(points, &given.ceilings)).collect(),
+        notes: given
+            .notes
+            .into_iter()
+            .chain(cached(points, &given.ceilings))
+            .chain(serial.map(about_serial))
+            .collect(),
     };
     Ok(Found { findings, runs, gates })
+}
+
+/// Says what the serial loop's figures rest on.
+fn about_serial(serial: &Measured) -> String {
+    let marked = |trial: &&Trial| !trial.noise.marked.is_empty();
+    format!(
+        "the plain serial loop: one rank, memory of its own, no claims, nothing saved; {} samples count, {} of \
+         them marked, {} were made again; its end: {}",
+        serial.trials.len(),
+        serial.trials.iter().filter(marked).count(),
+        serial.replaced.len(),
+        serial.ended.name(),
+    )
 }
 
 /// Says whether a trial moves more than memory gives, beyond what the noise of both explains.
@@ -209,9 +234,9 @@ fn shown(figures: crate::scaling::Figures, point: &Measured) -> Point {
     }
 }
 
-fn noise(points: &[Measured]) -> Noise {
+fn noise<'a>(points: impl Iterator<Item = &'a Measured>) -> Noise {
     let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
-    for label in points.iter().flat_map(|point| point.labels()) {
+    for label in points.flat_map(Measured::labels) {
         *labels.entry(label).or_default() += 1;
     }
     Noise { labels: labels.into_iter().map(|(label, n)| (label.to_owned(), n)).collect() }
@@ -298,7 +323,8 @@ mod tests {
 
     #[test]
     fn a_planted_serial_share_is_found_and_gates_are_judged_by_it() {
-        let found = found(&points(), given(1e12, &["speedup@4>=2.4", "speedup@4>=2.6"])).unwrap();
+        let found =
+            found(&points(), None, given(1e12, &["speedup@4>=2.4", "speedup@4>=2.6"])).unwrap();
         let speedup = found.findings.points[2].figures.speedup.value;
         assert!((speedup - 2.5).abs() < 1e-9, "1/(0.2 + 0.8/4): {speedup}");
         let amdahl = &found.findings.fits[0];
@@ -313,9 +339,30 @@ mod tests {
     }
 
     #[test]
+    fn speedups_are_multiples_of_the_serial_loop_where_there_is_one() {
+        let mut serial = points().remove(0);
+        // The loop takes four fifths of what one rank takes.
+        serial.trials = (0..7)
+            .map(|repeat| trial(1, repeat, 0.8 * (1.0 + f64::from(repeat * 3 % 7) / 100.0), &[]))
+            .collect();
+        let found = found(&points(), Some(&serial), given(1e12, &["speedup@1>=0.9"])).unwrap();
+        assert_eq!(found.findings.base, "plain serial loop");
+        let speedups: Vec<f64> =
+            found.findings.points.iter().map(|point| point.figures.speedup.value).collect();
+        for (speedup, expected) in speedups.iter().zip([0.8, 0.8 / 0.6, 2.0]) {
+            assert!((speedup - expected).abs() < 1e-9, "{speedups:?}");
+        }
+        assert!(matches!(found.gates[0].1, Outcome::Missed(_)));
+        // One rank's excess over the loop is a loss like any other.
+        let one = &found.findings.losses[0];
+        assert!(one.closes() && (one.efficiency() - 0.8).abs() < 1e-9, "{one:?}");
+        assert!(found.findings.notes.iter().any(|note| note.contains("7 samples")));
+    }
+
+    #[test]
     fn the_middle_trial_is_cut_and_the_first_pass_kept_apart() {
         let points = points();
-        let found = found(&points, given(1e12, &[])).unwrap();
+        let found = found(&points, None, given(1e12, &[])).unwrap();
         for ((losses, run), point) in found.findings.losses.iter().zip(&found.runs).zip(&points) {
             let middle = point.middle().unwrap().pass();
             assert!((losses.whole - middle * f64::from(point.procs)).abs() < 1e-12);
@@ -328,7 +375,7 @@ mod tests {
 
     #[test]
     fn what_is_in_caches_is_not_held_against_memory() {
-        let cached = found(&points(), given(2e9, &[])).unwrap().findings;
+        let cached = found(&points(), None, given(2e9, &[])).unwrap().findings;
         let shares: Vec<bool> =
             cached.losses.iter().map(|losses| losses.bandwidth.is_some()).collect();
         assert_eq!(shares, [true, true, false]);

@@ -27,6 +27,6 @@ pub(crate) use self::ceiling::{Ceilings, NAME as CEILINGS, is_idle};
 pub(crate) use self::document::extrap;
 pub(crate) use self::findings::{Found, Given, ending, found};
 pub(crate) use self::numbers::Numbers;
-pub(crate) use self::question::{Effort, Question};
+pub(crate) use self::question::{Baseline, Effort, Question};
 pub(crate) use self::traced::traced;
 pub(crate) use self::trials::{Measured, measured};

@@ -10,6 +10,15 @@ use crate::error::{Error, Explained};
 use crate::options::{Count, RunOptions};
 use crate::scaling::Kind;
 
+/// What speedups are multiples of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Baseline {
+    /// The same program with one rank.
+    Rank,
+    /// A plain serial loop, measured in the same rounds.
+    Serial,
+}
+
 /// The name of every study's batch.
 const NAME: &str = "scale";
 /// Trials of a point, where a narrow interval is what ends it: a bound on the file, not on the time.
@@ -29,6 +38,7 @@ pub(crate) enum Effort {
 pub(crate) struct Question {
     pub(crate) kind: Kind,
     pub(crate) procs: Vec<u32>,
+    pub(crate) baseline: Baseline,
     /// What is computed: of a weak study, the size of one rank's part.
     pub(crate) options: RunOptions,
     pub(crate) effort: Effort,
@@ -45,6 +55,12 @@ impl Question {
             return reject(
                 "there is no point with 1 rank, which speedups are multiples of",
                 "add 1 to --procs",
+            );
+        }
+        if self.options.plain == Some(true) {
+            return reject(
+                "a plain loop has one rank, and a study several",
+                "leave --plain out; --baseline serial measures one beside the ranks",
             );
         }
         if self.kind == Kind::Weak && size.is_none() {
@@ -74,6 +90,11 @@ impl Question {
         Ok(())
     }
 
+    /// Returns how many points are measured, the serial loop among them.
+    fn points(&self) -> usize {
+        self.procs.len() + usize::from(self.baseline == Baseline::Serial)
+    }
+
     /// Returns the batch file.
     pub(crate) fn batch(&self) -> String {
         let mut text = format!("version = 1\nname = \"{NAME}\"\n\n[defaults]\n");
@@ -81,7 +102,7 @@ impl Question {
         let _ = match self.effort {
             Effort::Repeats(repeats) => writeln!(text, "repeats = {repeats}"),
             Effort::Until { target, budget } => {
-                let each = budget.as_secs_f64() / self.procs.len().max(1) as f64;
+                let each = budget.as_secs_f64() / self.points().max(1) as f64;
                 writeln!(text, "repeats = {MOST}\ntarget-ci = {target}\nmax-time = \"{each}s\"")
             }
         };
@@ -92,6 +113,12 @@ impl Question {
         let _ = writeln!(text, "\n[[job]]\nname = \"{name}\"\nmatrix.procs = {:?}", self.procs);
         if let (Kind::Weak, Some(Count(size))) = (self.kind, self.options.size) {
             let _ = writeln!(text, "derive.size = \"procs * {size}\"");
+        }
+        if self.baseline == Baseline::Serial {
+            text.push_str("\n[[job]]\nname = \"serial\"\nprocs = 1\nplain = true\n");
+            if let (Kind::Weak, Some(Count(size))) = (self.kind, self.options.size) {
+                let _ = writeln!(text, "size = {size}");
+            }
         }
         text
     }
@@ -118,7 +145,7 @@ mod tests {
             size: Some(Count(1000)),
             ..RunOptions::default()
         };
-        Question { kind, procs: vec![1, 2, 4], options, effort }
+        Question { kind, procs: vec![1, 2, 4], baseline: Baseline::Rank, options, effort }
     }
 
     fn read(question: &Question) -> Batch {
@@ -149,6 +176,20 @@ mod tests {
         assert_eq!((job.repeats, job.target_ci, job.max_time), (7, None, None));
         let sizes = job.points().map(|point| job.options(point).unwrap().size.unwrap().0);
         assert_eq!(sizes.collect::<Vec<_>>(), [1000, 2000, 4000]);
+    }
+
+    #[test]
+    fn a_serial_loop_is_a_point_more_of_the_size_of_one_rank() {
+        for (kind, size) in [(Kind::Strong, Some(Count(1000))), (Kind::Weak, Some(Count(1000)))] {
+            let until = Effort::Until { target: 0.02, budget: Duration::from_secs(60) };
+            let batch = read(&Question { baseline: Baseline::Serial, ..question(kind, until) });
+            let [ranks, serial] = batch.jobs.as_slice() else { panic!("two jobs") };
+            assert_eq!((ranks.len(), serial.len()), (3, 1));
+            assert_eq!(ranks.max_time.unwrap().0, Duration::from_secs(15), "of four points");
+            let options = serial.options(serial.points().next().unwrap()).unwrap();
+            assert_eq!((options.plain, options.size), (Some(true), size));
+            assert_eq!(options.procs.unwrap().to_string(), "1");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod chunk;
 mod crash;
 mod crew;
 mod inject;
+mod own;
 mod pace;
 mod pages;
 mod rank;

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use super::calibrate::{Seat, calibrate};
 use super::chunk::Executor;
 use super::inject::Injector;
+use super::own::Own;
 use super::pace::Pace;
 use super::pages::Touched;
 use super::tally::{Counts, Tally, account};
@@ -41,6 +42,8 @@ pub(super) struct Work<'a> {
     pub(super) mapped: Chunk,
     /// How many arrays are the kernel's own.
     pub(super) operands: u32,
+    /// The memory of a plain loop.
+    own: Option<&'a Own>,
     pace: Pace,
 }
 
@@ -124,12 +127,19 @@ impl<'a> Rank<'a> {
             huge::advise(window, job.huge);
         }
         let (input, result) = windows.starts(job, attached);
-        let operands = OperandsFrom::Memory(arrays::start(&attached.operands));
+        let mut starts = (InputFrom::of(job, input), arrays::start(&attached.operands), result);
+        #[expect(unsafe_code, reason = "copies between windows")]
+        // SAFETY: `agree` compared all windows into the segment with n and what the kernel reads; those into
+        // files were mapped with n elements; they live to the end of this function.
+        let own = unsafe { Own::new(job, reads, starts.0, result) }?;
+        if let Some(own) = &own {
+            starts = own.starts(starts.0);
+        }
+        let (input, operands, result) = starts;
+        let operands = OperandsFrom::Memory(operands);
         #[expect(unsafe_code, reason = "typed access to the windows")]
-        let mut arrays =
-            // SAFETY: `agree` compared all windows into the segment with n and what the kernel reads;
-            // those into files were mapped with n elements; they live to the end of this function.
-            unsafe { Arrays::new(job, reads, InputFrom::of(job, input), operands, result) };
+        // SAFETY: as above; a plain loop's own are as long.
+        let mut arrays = unsafe { Arrays::new(job, reads, input, operands, result) };
         let counter = Counter::attach(
             self.control.header(),
             self.control.claims(),
@@ -154,7 +164,8 @@ impl<'a> Rank<'a> {
         let slice = job.partition.slice(self.number);
         let operands = reads.operands();
         let pace = Pace::new(self.number);
-        let mut work = Work { job, counter, injector, slice, mapped: 0..0, operands, pace };
+        let own = own.as_ref();
+        let mut work = Work { job, counter, injector, slice, mapped: 0..0, operands, own, pace };
         let serial = kernel.has_serial(&setting);
         let (mut tally, mut timed) = (Tally::default(), false);
         loop {
@@ -346,12 +357,16 @@ impl<'a> Rank<'a> {
             }
             note(What::Chunk(chunk), [before, ready, done]);
         };
-        let arrived = clock::now_ns();
+        let mut arrived = clock::now_ns();
         if let Some(sample) =
             usize::try_from(pass).ok().and_then(|at| self.control.samples().get(at))
         {
             // The slowest rank decides, from when the first one began.
             sample.add(begin, arrived);
+        }
+        if let Some(own) = work.own.filter(|_| pass + 1 == job.passes()) {
+            own.hand_over()?;
+            arrived = clock::now_ns();
         }
         self.barrier(work)?;
         let left = clock::now_ns();

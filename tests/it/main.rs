@@ -27,6 +27,7 @@ mod npy;
 mod numpy;
 mod packages;
 mod placement;
+mod plain;
 mod record;
 mod refusals;
 mod sandbox;

@@ -65,6 +65,32 @@ fn a_study_has_points_models_losses_noise_and_a_verdict() {
 }
 
 #[test]
+fn the_serial_loop_is_measured_in_the_same_rounds_and_is_what_speedups_are_multiples_of() {
+    let sandbox = Sandbox::new();
+    let study = study(&sandbox, "--repeats 6 --baseline serial --out s --json").ok();
+    let found = study.json();
+    let (base, points) = (&found["base"], found["points"].as_array().unwrap());
+    assert_eq!((&base["name"], points.len()), (&"plain serial loop".into(), 2));
+    let plain = |sample: &&Value| sample["params"]["plain"] == true;
+    let samples = samples(&sandbox, "s");
+    let mut times: Vec<f64> = samples
+        .iter()
+        .filter(plain)
+        .map(|sample| number(&sample["time"]["pass_s"]["median"]))
+        .collect();
+    assert!(times.len() >= 6 && samples.len() >= 18, "{} of {}", times.len(), samples.len());
+    times.sort_by(f64::total_cmp);
+    let time = number(&base["time_s"]["value"]);
+    assert!(times[0] <= time && time <= times[times.len() - 1], "{time}: {times:?}");
+    for point in points {
+        let ratio = time / number(&point["time_s"]["value"]);
+        let speedup = number(&point["speedup"]["value"]);
+        assert!((speedup - ratio).abs() < 1e-9, "{speedup} is not {ratio}");
+    }
+    assert!(study.text().contains("memory of its own"), "{}", study.text());
+}
+
+#[test]
 fn losses_add_up_to_the_whole_time_of_every_point() {
     let sandbox = Sandbox::new();
     let found = study(&sandbox, "--repeats 3 --json").ok().json();

@@ -9,7 +9,7 @@ use clap::builder::{StringValueParser, TypedValueParser};
 use crate::cli::TalkOptions;
 use crate::error::{Error, Explained};
 use crate::options::{Procs, RunOptions, Span};
-use crate::scale::Numbers;
+use crate::scale::{Baseline, Numbers};
 use crate::scaling::{Gate, TARGET};
 
 /// As long as a study takes where nobody says otherwise, all its points together.
@@ -26,6 +26,9 @@ pub(in crate::cli) struct ScaleCommand {
     /// How long the trials of all points may take together
     #[arg(long, value_name = "TIME", default_value = BUDGET, help_heading = "Study")]
     pub(super) max_time: Span,
+    /// What speedups are multiples of: rank (one rank), serial (a plain loop, measured beside the ranks)
+    #[arg(long, value_name = "WHAT", default_value = "rank", help_heading = "Study")]
+    pub(super) baseline: Baseline,
     /// Directory of samples and reports; the same command again continues there
     #[arg(long, value_name = "DIR", help_heading = "Study")]
     pub(super) out: Option<PathBuf>,

@@ -30,7 +30,7 @@ use crate::placement::Survey;
 use crate::plan::Plan;
 use crate::report::{self, Reporter};
 use crate::run::Run;
-use crate::scale::{self, Ceilings, Effort, Found, Given, Measured, Numbers, Question};
+use crate::scale::{self, Baseline, Ceilings, Effort, Found, Given, Measured, Numbers, Question};
 use crate::scaling::{Kind, Outcome};
 use crate::trace::Trace;
 
@@ -112,7 +112,7 @@ fn question(
         None => Effort::Until { target: command.target(), budget: command.max_time.0 },
     };
     let kind = if command.weak { Kind::Weak } else { Kind::Strong };
-    Ok(Question { kind, procs, options, effort })
+    Ok(Question { kind, procs, baseline: command.baseline, options, effort })
 }
 
 /// Where the samples lie while they are taken.
@@ -265,8 +265,11 @@ impl Study<'_> {
         orders: &mut Orders,
         reporter: Reporter,
     ) -> Result<Found, Error> {
-        let Question { procs, effort, .. } = &self.question;
-        let measured = scale::measured(directory, planned, procs, *effort)?;
+        let Question { procs, effort, baseline, .. } = &self.question;
+        // The serial loop, where there is one, is the last point.
+        let numbers: Vec<u32> = procs.iter().copied().chain([1]).collect();
+        let mut measured = scale::measured(directory, planned, &numbers, *effort)?;
+        let serial = if *baseline == Baseline::Serial { measured.pop() } else { None };
         let mut listener = Listener { reporter };
         let mut ceilings = Ceilings::read(directory.path());
         if self.command.ceiling == Ceiling::Auto && !scale::is_idle(&measured) {
@@ -291,7 +294,7 @@ impl Study<'_> {
         }
         let given = self.given(&measured, here, ceilings, shown, notes)?;
         let kernel = given.kernel.clone();
-        let found = scale::found(&measured, given).map_err(Error::Failed)?;
+        let found = scale::found(&measured, serial.as_ref(), given).map_err(Error::Failed)?;
         if self.command.out.is_some() {
             for (name, text) in found.findings.files() {
                 directory.put("report", &name, &text)?;
