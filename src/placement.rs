@@ -3,6 +3,7 @@
 
 mod survey;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use crate::error::{Error, Explained};
@@ -92,6 +93,14 @@ pub(crate) struct Placement {
     pub(crate) crowding: Crowding,
     /// What the user should know.
     pub(crate) warnings: Vec<String>,
+}
+
+impl Placement {
+    /// Returns how many CPUs are the ranks': those they are pinned to, else all they may use.
+    pub(crate) fn watched(&self) -> usize {
+        let pinned: Option<BTreeSet<u32>> = self.pins.iter().copied().collect();
+        pinned.filter(|pinned| !pinned.is_empty()).map_or(self.cpus.max(1), |pinned| pinned.len())
+    }
 }
 
 /// Whether ranks outnumber CPUs.

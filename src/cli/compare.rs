@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 
 use super::fail;
-use crate::compare::{self, Allowance};
+use crate::compare::{self, Allowance, Missing};
 use crate::error::Exit;
 use crate::report::{self, Color, Reporter, Talk};
 
@@ -20,6 +20,9 @@ pub(super) struct CompareCommand {
     /// How much slower is let pass: 3% or 0.03, which it is by default
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
     allow: Option<Allowance>,
+    /// Let points pass that A has and B has no sample of
+    #[arg(long)]
+    allow_missing: bool,
     /// Print one JSON document on stdout and nothing else
     #[arg(long, env = "SPMD_JSON", value_parser = FalseyValueParser::new())]
     json: bool,
@@ -29,7 +32,8 @@ pub(super) struct CompareCommand {
 pub(super) fn compare(command: &CompareCommand) -> Exit {
     let reporter = Reporter::new(Talk::Normal, Color::Auto);
     let allowance = command.allow.unwrap_or_default();
-    let shown = compare::compare(&command.a, &command.b, allowance).and_then(|found| {
+    let missing = if command.allow_missing { Missing::Passes } else { Missing::Fails };
+    let shown = compare::compare(&command.a, &command.b, allowance, missing).and_then(|found| {
         for warning in &found.warnings {
             reporter.warning(warning);
         }

@@ -18,11 +18,16 @@ use std::path::Path;
 
 pub(crate) use self::allowance::Allowance;
 pub(crate) use self::asked::Asked;
-pub(crate) use self::pairing::{Compared, Pair};
+pub(crate) use self::pairing::{Compared, Missing, Pair};
 use self::reading::Source;
 use crate::error::Error;
 
 /// Compares what two paths hold: B against A.
-pub(crate) fn compare(a: &Path, b: &Path, allowance: Allowance) -> Result<Compared, Error> {
-    Compared::of(Source::read(a)?, Source::read(b)?, allowance.share())
+pub(crate) fn compare(
+    a: &Path,
+    b: &Path,
+    allowance: Allowance,
+    missing: Missing,
+) -> Result<Compared, Error> {
+    Compared::of(Source::read(a)?, Source::read(b)?, allowance.share(), missing)
 }

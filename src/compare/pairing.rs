@@ -14,12 +14,23 @@ const LOOKED_AT: usize = 300;
 /// So many differences are told.
 const TOLD: usize = 4;
 
+/// What a point does that A has and B has no sample of: what crashes now was not slower before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Passes,
+    Fails,
+}
+
+/// Passes of fewer runs than this may differ by what the runs differ in.
+const RUNS: usize = 6;
+
 /// Two sources, compared.
 #[derive(Debug)]
 pub(crate) struct Compared {
     /// What messages call them: A, B.
     pub(crate) shown: [String; 2],
     pub(crate) allowance: f64,
+    missing: Missing,
     pub(crate) pairs: Vec<Pair>,
     /// The points that only one of them has: A, B.
     pub(crate) alone: [Vec<Asked>; 2],
@@ -40,13 +51,19 @@ pub(crate) struct Pair {
 
 impl Compared {
     /// Compares the second source with the first; `Err` if they have nothing in common.
-    pub(super) fn of(a: Source, b: Source, allowance: f64) -> Result<Self, Error> {
+    pub(super) fn of(
+        a: Source,
+        b: Source,
+        allowance: f64,
+        missing: Missing,
+    ) -> Result<Self, Error> {
         let mut warnings: Vec<String> = [&a, &b].map(|s| s.warnings.clone()).concat();
         warnings.extend(machines(&a, &b));
-        let missing = |from: &Source, other: &Source| {
+        warnings.extend([("A", &a), ("B", &b)].into_iter().flat_map(|(side, of)| doubts(side, of)));
+        let only = |from: &Source, other: &Source| {
             from.points.keys().filter(|asked| !other.points.contains_key(asked)).cloned().collect()
         };
-        let alone: [Vec<Asked>; 2] = [missing(&a, &b), missing(&b, &a)];
+        let alone: [Vec<Asked>; 2] = [only(&a, &b), only(&b, &a)];
         let pairs: Vec<Pair> = a
             .points
             .iter()
@@ -55,13 +72,22 @@ impl Compared {
         if pairs.is_empty() {
             return Err(nothing_in_common([&a.shown, &b.shown], &alone));
         }
-        Ok(Self { shown: [a.shown, b.shown], allowance, pairs, alone, warnings })
+        Ok(Self { shown: [a.shown, b.shown], allowance, missing, pairs, alone, warnings })
     }
 
     /// Returns how the command ends.
     pub(crate) fn exit(&self) -> Exit {
         let beyond = |pair: &Pair| pair.comparison.allowed == Allowed::Beyond;
-        if self.pairs.iter().any(beyond) { Exit::GateMissed } else { Exit::Complete }
+        if self.pairs.iter().any(beyond) || self.is_missing_some() {
+            Exit::GateMissed
+        } else {
+            Exit::Complete
+        }
+    }
+
+    /// Says whether points are missing in B, and that is not let pass.
+    pub(crate) fn is_missing_some(&self) -> bool {
+        self.missing == Missing::Fails && !self.alone[0].is_empty()
     }
 
     /// Returns all points, for what they have in common.
@@ -92,6 +118,26 @@ fn pair(asked: &Asked, before: &Times, after: &Times, allowance: f64) -> Option<
     let comparison = Comparison::of([&one, &two], Pairing::Apart, allowance, steal, SEED)?;
     let times = [Summary::of(before.seconds.clone())?, Summary::of(after.seconds.clone())?];
     Some(Pair { asked: asked.clone(), times, steal: share, comparison })
+}
+
+/// Says what an interval of these samples does not hold.
+fn doubts(side: &str, of: &Source) -> Vec<String> {
+    let few =
+        of.points.values().filter(|times| times.runs < RUNS && times.seconds.len() > times.runs);
+    let few = few.count();
+    let few = (few > 0).then(|| {
+        format!(
+            "{side} has passes of fewer than {RUNS} runs ({few} points): what differs from run to run is not in \
+             their interval; `spmd batch` with `repeats` makes each sample a run of its own"
+        )
+    });
+    let [marked, runs] = of
+        .points
+        .values()
+        .fold([0, 0], |[marked, runs], times| [marked + times.marked, runs + times.runs]);
+    let marked = (2 * marked > runs)
+        .then(|| format!("{side} was disturbed: {marked} of its {runs} runs are marked so"));
+    few.into_iter().chain(marked).collect()
 }
 
 /// Says in what the machines differ, as far as that is known of both.
@@ -141,7 +187,8 @@ mod tests {
         for (schedule, seconds) in points {
             let record = json!({"kernel": "k", "procs": 2, "size": 9, "dtype": "i64",
                 "params": {"schedule": schedule}});
-            let times = Times { seconds: seconds.to_vec(), ..Times::default() };
+            let times =
+                Times { seconds: seconds.to_vec(), runs: seconds.len(), ..Times::default() };
             source.points.insert(Asked::of(&record).unwrap(), times);
         }
         source
@@ -157,7 +204,7 @@ mod tests {
     fn points_of_the_same_question_are_paired_and_others_listed() {
         let a = source(&[("static", &ONE), ("tss", &ONE)]);
         let b = source(&[("steal", &ONE), ("static", &slower(1.2))]);
-        let found = Compared::of(a, b, 0.03).unwrap();
+        let found = Compared::of(a, b, 0.03, Missing::Passes).unwrap();
         assert_eq!(found.pairs.len(), 1);
         assert_eq!(found.pairs[0].comparison.verdict, Verdict::Slower);
         assert_eq!(found.exit(), Exit::GateMissed);
@@ -166,23 +213,53 @@ mod tests {
     }
 
     #[test]
+    fn a_point_that_the_second_has_no_sample_of_fails_unless_that_is_let_pass() {
+        let ends = |missing| {
+            let a = source(&[("static", &ONE), ("tss", &ONE)]);
+            Compared::of(a, source(&[("static", &ONE)]), 0.03, missing).unwrap().exit()
+        };
+        assert_eq!(ends(Missing::Fails), Exit::GateMissed);
+        assert_eq!(ends(Missing::Passes), Exit::Complete);
+        let b = source(&[("static", &ONE), ("tss", &ONE)]);
+        let more = Compared::of(source(&[("static", &ONE)]), b, 0.03, Missing::Fails).unwrap();
+        assert_eq!(more.exit(), Exit::Complete, "what is new was not there before");
+    }
+
+    #[test]
+    fn passes_of_one_run_and_disturbed_ones_are_told() {
+        let mut a = source(&[("static", &ONE)]);
+        let b = source(&[("static", &ONE)]);
+        a.points.values_mut().for_each(|times| (times.runs, times.marked) = (1, 1));
+        let found = Compared::of(a, b, 0.03, Missing::Fails).unwrap();
+        let told = |text: &str| found.warnings.iter().any(|warning| warning.contains(text));
+        assert!(told("A has passes of fewer than 6 runs"), "{:?}", found.warnings);
+        assert!(told("A was disturbed: 1 of its 1 runs"), "{:?}", found.warnings);
+        assert!(!told("B "), "{:?}", found.warnings);
+    }
+
+    #[test]
     fn an_allowance_lets_pass_what_it_covers() {
         let [a, b] = [source(&[("static", &ONE)]), source(&[("static", &slower(1.2))])];
-        assert_eq!(Compared::of(a, b, 0.3).unwrap().exit(), Exit::Complete);
+        assert_eq!(Compared::of(a, b, 0.3, Missing::Fails).unwrap().exit(), Exit::Complete);
     }
 
     #[test]
     fn too_few_samples_fail_no_gate() {
         let [a, b] = [source(&[("static", &ONE)]), source(&[("static", &[9.0; 5])])];
-        let found = Compared::of(a, b, 0.03).unwrap();
+        let found = Compared::of(a, b, 0.03, Missing::Passes).unwrap();
         assert!(found.pairs[0].is_few());
         assert_eq!((found.exit(), found.undecided(Why::Few)), (Exit::Complete, 1));
     }
 
     #[test]
     fn where_nothing_is_in_common_the_nearest_are_told_apart() {
-        let error =
-            Compared::of(source(&[("static", &ONE)]), source(&[("tss", &ONE)]), 0.03).unwrap_err();
+        let error = Compared::of(
+            source(&[("static", &ONE)]),
+            source(&[("tss", &ONE)]),
+            0.03,
+            Missing::Fails,
+        )
+        .unwrap_err();
         let hint = "the nearest two differ in 1: schedule is static in A, tss in B";
         assert_eq!((error.hint(), error.exit()), (Some(hint), Exit::Rejected));
     }

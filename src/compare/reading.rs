@@ -37,6 +37,10 @@ pub(super) struct Times {
     pub(super) stolen: f64,
     /// CPU seconds that the passes had.
     pub(super) had: f64,
+    /// How many runs they are of.
+    pub(super) runs: usize,
+    /// How many of those are marked as disturbed.
+    pub(super) marked: usize,
 }
 
 impl Times {
@@ -48,8 +52,12 @@ impl Times {
     fn add(&mut self, record: &Value, seconds: &[f64]) {
         let passes = positive(&record["time"]["pass_s"]["samples"]);
         let all: f64 = if passes.is_empty() { seconds } else { &passes }.iter().sum();
-        self.had += record["procs"].as_f64().unwrap_or(1.0) * all;
+        let cpus = [&record["noise"]["cpus"], &record["procs"]];
+        self.had += cpus.into_iter().find_map(Value::as_f64).unwrap_or(1.0) * all;
         self.stolen += record["noise"]["steal_s"].as_f64().unwrap_or(0.0).max(0.0);
+        self.runs += 1;
+        let marks = record["noise"]["marked"].as_array();
+        self.marked += usize::from(marks.is_some_and(|marks| !marks.is_empty()));
         self.seconds.extend_from_slice(seconds);
     }
 }

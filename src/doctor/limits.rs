@@ -28,11 +28,11 @@ fn limit(
         let (name, why) = named(resource);
         let grade = if resource == Resource::Core { Grade::Note } else { Grade::Well };
         let finding = Finding::new(name, grade, "unlimited", why);
-        return if grade == Grade::Note { finding.fix("ulimit -c 0") } else { finding };
+        return if grade == Grade::Note { finding.fix("ulimit -S -c 0") } else { finding };
     };
     let raise = |to: u64| match hard {
         Bound::AtMost(most) if most < to => {
-            format!("as root, prlimit --pid $$ {}={to}:{to}", long(resource))
+            format!("in this shell, sudo prlimit --pid $$ {}={to}:{to}", long(resource))
         }
         _ => format!("{} {to}", resource.ulimit()),
     };
@@ -65,7 +65,7 @@ fn limit(
             let most = facts.inventory.memory.most().unwrap_or(0);
             let found = format!("{} of address space a process", bytes(limit));
             if limit < most {
-                finding(Grade::Warning, found).fix("ulimit -v unlimited")
+                finding(Grade::Warning, found).fix("ulimit -S -v unlimited")
             } else {
                 finding(Grade::Well, found)
             }
@@ -75,7 +75,7 @@ fn limit(
         }
         Resource::Core if limit == 0 => finding(Grade::Well, "no core dumps".to_owned()),
         Resource::Core => {
-            finding(Grade::Note, format!("core dumps up to {}", bytes(limit))).fix("ulimit -c 0")
+            finding(Grade::Note, format!("core dumps up to {}", bytes(limit))).fix("ulimit -S -c 0")
         }
     }
 }

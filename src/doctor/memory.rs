@@ -18,13 +18,11 @@ fn dev_shm(facts: &Facts) -> Option<Finding> {
     let memory = &facts.inventory.memory;
     let why = "results and operands that are not an output file lie there: more than it has free is refused";
     let finding = |grade, found: String| Finding::new("dev-shm", grade, found, why);
-    let docker =
-        facts.container.map_or(String::new(), |_| ", or docker run --shm-size 1g".to_owned());
     let Some(room) = memory.dev_shm else {
         let found = "there is no /dev/shm whose size is known".to_owned();
         // Of a copy nothing else could be known.
         let grade = if facts.process.is_some() { Grade::Stop } else { Grade::Note };
-        return Some(finding(grade, found).fix(format!("--backing memfd{docker}")));
+        return Some(finding(grade, found).fix("--backing memfd"));
     };
     let free = room.free.unwrap_or(room.bytes);
     let most = memory.most().unwrap_or(0);
@@ -34,7 +32,14 @@ fn dev_shm(facts: &Facts) -> Option<Finding> {
         room.free.map_or(String::new(), |free| format!(", {} free", bytes(free))),
         bytes(most)
     );
-    let fix = format!("--backing memfd{docker}, or as root, mount -o remount,size=50% /dev/shm");
+    // What is as large as memory already is full, not small.
+    let fix = if room.bytes < most {
+        let docker =
+            facts.container.map_or(String::new(), |_| format!(", or docker run --shm-size {most}"));
+        format!("--backing memfd{docker}, or as root, mount -o remount,size={most} /dev/shm")
+    } else {
+        "spmd clean, and whatever else lies in /dev/shm; or --backing memfd".to_owned()
+    };
     Some(if free < LEAST {
         finding(Grade::Stop, found).fix(fix)
     } else if free < most / SHARE {
@@ -95,11 +100,18 @@ fn reserved(facts: &Facts) -> Option<Finding> {
     let idle = facts.inventory.pages.reserved.iter().map(idle).fold(0, u64::saturating_add);
     let why = "spmd uses no reserved huge pages: what is set aside for them is missing for arrays";
     let finding = |grade, found: String| Finding::new("huge-pages-reserved", grade, found, why);
-    Some(if idle == 0 {
+    let used = |pool: &huge::Reserved| {
+        let kib = pool.bytes / 1024;
+        let used = pool.total.saturating_sub(pool.free);
+        format!("echo {used} > /sys/kernel/mm/hugepages/hugepages-{kib}kB/nr_hugepages")
+    };
+    let pools = facts.inventory.pages.reserved.iter().filter(|pool| pool.free > 0);
+    let back: Vec<String> = pools.map(used).collect();
+    Some(if back.is_empty() {
         finding(Grade::Well, "no unused huge pages are set aside".to_owned())
     } else {
         finding(Grade::Note, format!("{} are set aside in unused huge pages", bytes(idle)))
-            .fix("as root, sysctl vm.nr_hugepages=0")
+            .fix(format!("if they are for no other program: as root, {}", back.join("; ")))
     })
 }
 

@@ -61,7 +61,7 @@ fn two_sockets_are_fit_but_for_one_governor_and_turbo() {
     assert!(finding(&facts, "governor").found.contains("`powersave` on cpus 7"));
     judged(&facts, "turbo", Grade::Note, "echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo");
     judged(&facts, "huge-pages-shared", Grade::Well, "");
-    judged(&facts, "huge-pages-reserved", Grade::Note, "vm.nr_hugepages=0");
+    judged(&facts, "huge-pages-reserved", Grade::Note, "nr_hugepages");
     judged(&facts, "perf", Grade::Note, "kernel.perf_event_paranoid=2");
     let diagnosis = diagnose(&facts);
     assert_eq!(diagnosis.exit(Strictness::Stops), Exit::Complete);
@@ -136,15 +136,15 @@ fn limits_are_judged_by_the_ranks_that_are_to_be() {
         facts.clone()
     };
     let files = limited(Resource::Files, 27, Bound::Unlimited);
-    judged(&files, "limit-files", Grade::Stop, "ulimit -n 28");
+    judged(&files, "limit-files", Grade::Stop, "ulimit -S -n 28");
     let files = limited(Resource::Files, 27, Bound::AtMost(27));
     judged(&files, "limit-files", Grade::Stop, "prlimit --pid $$ --nofile=28:28");
     let files = limited(Resource::Files, 28, Bound::Unlimited);
-    judged(&files, "limit-files", Grade::Note, "ulimit -n 32");
+    judged(&files, "limit-files", Grade::Note, "ulimit -S -n 32");
     let processes = limited(Resource::Processes, 5, Bound::Unlimited);
-    judged(&processes, "limit-processes", Grade::Stop, "ulimit -u 68");
+    judged(&processes, "limit-processes", Grade::Stop, "ulimit -S -u 68");
     let processes = limited(Resource::Processes, 6, Bound::Unlimited);
-    judged(&processes, "limit-processes", Grade::Warning, "ulimit -u 68");
+    judged(&processes, "limit-processes", Grade::Warning, "ulimit -S -u 68");
     let space = limited(Resource::Space, 1 << 30, Bound::Unlimited);
     judged(&space, "limit-address-space", Grade::Warning, "ulimit -v unlimited");
     let core = limited(Resource::Core, 1, Bound::Unlimited);

@@ -320,7 +320,8 @@ fn noise(world: &World, times: &Times) -> Option<Noise> {
     }
     let slots = world.segment.control().ranks();
     let seen: Vec<Disturbed> = slots.iter().map(|slot| slot.disturbed.load()).collect();
-    Some(Noise::of(&seen, times.passes.iter().sum(), world.plan.placement.crowding))
+    let placement = &world.plan.placement;
+    Some(Noise::of(&seen, placement.watched(), times.passes.iter().sum(), placement.crowding))
 }
 
 /// Returns the seconds of each pass: of those before the timed ones, and of those.

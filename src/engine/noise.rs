@@ -48,6 +48,8 @@ pub(crate) struct Noise {
     pub(crate) frequency_drop: Option<f64>,
     /// How often that CPU, or its package, was too hot.
     pub(crate) overheated: Option<u64>,
+    /// How many CPUs were the ranks'.
+    pub(crate) cpus: usize,
     /// What of it is beyond its threshold; empty: undisturbed.
     pub(crate) marked: Vec<Mark>,
 }
@@ -67,8 +69,8 @@ pub(crate) enum Mark {
 }
 
 impl Noise {
-    /// Judges what ranks have seen in so many seconds of timed passes. Rank 0 comes first.
-    pub(crate) fn of(ranks: &[Disturbed], timed: f64, crowding: Crowding) -> Self {
+    /// Judges what ranks on so many CPUs have seen in so many seconds of timed passes. Rank 0 comes first.
+    pub(crate) fn of(ranks: &[Disturbed], cpus: usize, timed: f64, crowding: Crowding) -> Self {
         let first = ranks.first().copied().unwrap_or_default();
         let sum = |of: fn(&Disturbed) -> Option<u64>| {
             let known: Option<Vec<u64>> = ranks.iter().map(of).collect();
@@ -85,6 +87,7 @@ impl Noise {
             majflt: sum(|rank| rank.major_faults),
             frequency_drop: first.slowed.map(|millionths| millionths as f64 / 1e6),
             overheated: first.overheated,
+            cpus,
             marked: Vec::new(),
         };
         let some = |count: Option<u64>| count.is_some_and(|count| count > 0);
@@ -98,7 +101,7 @@ impl Noise {
             !some(rank.switches) && beyond(rank.delayed.map(seconds), (SHARE * timed).max(WAKING))
         };
         let marks = [
-            (Mark::Steal, beyond(noise.steal_s, SHARE * timed * ranks.len() as f64)),
+            (Mark::Steal, beyond(noise.steal_s, SHARE * timed * cpus as f64)),
             (Mark::Throttled, some(first.throttled)),
             (Mark::Preempted, alone && ranks.iter().any(lost)),
             (Mark::Delayed, alone && ranks.iter().any(late)),
@@ -132,7 +135,7 @@ mod tests {
     };
 
     fn marks(rank: Disturbed, crowding: Crowding) -> Vec<Mark> {
-        Noise::of(&[rank, QUIET], 0.1, crowding).marked
+        Noise::of(&[rank, QUIET], 2, 0.1, crowding).marked
     }
 
     #[test]
@@ -162,7 +165,7 @@ mod tests {
         assert_eq!(marks(stolen, Crowding::Roomy), []);
         // In a very short pass any waking is more than 1 %.
         let waking = Disturbed { delayed: Some(50_000), ..QUIET };
-        assert_eq!(Noise::of(&[waking], 1e-5, Crowding::Roomy).marked, []);
+        assert_eq!(Noise::of(&[waking], 1, 1e-5, Crowding::Roomy).marked, []);
     }
 
     #[test]
@@ -175,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_the_system_does_not_say_is_null_and_sets_no_mark() {
-        let noise = Noise::of(&[Disturbed::default()], 0.1, Crowding::Roomy);
+        let noise = Noise::of(&[Disturbed::default()], 1, 0.1, Crowding::Roomy);
         assert_eq!(noise.marked, []);
         let json = serde_json::to_value(&noise).unwrap();
         assert!(json["steal_s"].is_null() && json["frequency_drop"].is_null(), "{json}");

@@ -27,13 +27,17 @@ pub(crate) fn stolen(cpus: &CpuSet) -> Option<Duration> {
 /// Returns what these CPUs have done, by the files below `root`.
 pub(crate) fn spent_of(root: &Root, cpus: &CpuSet) -> Option<Spent> {
     let text = root.text("proc/stat")?;
-    let tick = tick();
-    let ticks = |count: u64| tick.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
     ticks_spent(&text, cpus).map(|[busy, stolen, all]| Spent {
         busy: ticks(busy),
         stolen: ticks(stolen),
         all: ticks(all),
     })
+}
+
+/// Returns how long so many ticks are. Of many CPUs over months they are more than 32 bits hold.
+fn ticks(count: u64) -> Duration {
+    let nanoseconds = u64::try_from(tick().as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(nanoseconds.saturating_mul(count))
 }
 
 /// The columns of the lines `cpuN` of these CPUs, added up: busy, stolen, all.
@@ -78,7 +82,7 @@ impl Stealing {
     /// Returns what the host has kept of these CPUs since the system started.
     pub(crate) fn time(&mut self) -> Option<Duration> {
         let [_, stolen, _] = ticks_spent(&self.stat.as_mut()?.read()?, &self.cpus)?;
-        Some(tick().saturating_mul(u32::try_from(stolen).unwrap_or(u32::MAX)))
+        Some(ticks(stolen))
     }
 }
 
@@ -124,5 +128,12 @@ mod tests {
         assert_eq!(ticks("0"), Some([19, 8, 36]));
         assert_eq!(ticks("0-1"), Some([38, 28, 84]));
         assert_eq!(ticks("7"), None);
+    }
+
+    #[test]
+    fn ticks_of_many_cpus_over_months_are_still_told_apart() {
+        // 128 CPUs over 100 days, in ticks of 10 ms: more than 2^32 of them.
+        let months = 128 * 100 * 86_400 * 100_u64;
+        assert_eq!(ticks(months + 7) - ticks(months), 7 * tick());
     }
 }

@@ -19,14 +19,14 @@ impl Resource {
     pub(crate) const ALL: [Self; 5] =
         [Self::Processes, Self::Files, Self::Space, Self::Locked, Self::Core];
 
-    /// Returns how a shell sets it.
+    /// Returns how a shell sets it, so that it can be raised again.
     pub(crate) fn ulimit(self) -> &'static str {
         match self {
-            Self::Files => "ulimit -n",
-            Self::Processes => "ulimit -u",
-            Self::Space => "ulimit -v",
-            Self::Locked => "ulimit -l",
-            Self::Core => "ulimit -c",
+            Self::Files => "ulimit -S -n",
+            Self::Processes => "ulimit -S -u",
+            Self::Space => "ulimit -S -v",
+            Self::Locked => "ulimit -S -l",
+            Self::Core => "ulimit -S -c",
         }
     }
 }

@@ -106,6 +106,7 @@ fn summary(text: &mut String, found: &Compared) {
     let [within, undecided, beyond] =
         [Allowed::Within, Allowed::Undecided, Allowed::Beyond].map(count);
     let verdict = match (found.exit(), undecided) {
+        (Exit::GateMissed, _) if beyond == 0 => "not all of A was measured again",
         (Exit::GateMissed, _) => "slower than allowed",
         (_, 0) => "within what is allowed",
         _ => "not shown to be slower than allowed",
@@ -119,6 +120,9 @@ fn summary(text: &mut String, found: &Compared) {
     let [a, b] = found.alone.each_ref().map(Vec::len);
     if a + b > 0 {
         let _ = write!(text, "; {a} only in A, {b} only in B");
+        if found.is_missing_some() {
+            text.push_str(" (--allow-missing lets pass what B has no sample of)");
+        }
     }
     text.push('\n');
 }

@@ -32,6 +32,13 @@ pub(crate) fn is_idle(points: &[Measured]) -> bool {
 }
 
 impl Ceilings {
+    /// Names what decides them beside the number of ranks.
+    fn place(options: &RunOptions) -> String {
+        let RunOptions { bind, map, cpus, wait, backing, .. } = options.clone();
+        let place = RunOptions { bind, map, cpus, wait, backing, ..RunOptions::default() };
+        Value::Object(place.spoken()).to_string()
+    }
+
     /// Measures those that are not known yet, on the CPUs that the study's ranks have.
     pub(crate) fn measure(
         &mut self,
@@ -69,9 +76,12 @@ impl Ceilings {
     }
 
     /// Reads what an earlier visit has measured; what is not understood is measured again.
-    pub(crate) fn read(directory: &Path) -> Self {
+    pub(crate) fn read(directory: &Path, options: &RunOptions) -> Self {
         let text = fs::read_to_string(directory.join(NAME)).unwrap_or_default();
         let document: Value = serde_json::from_str(&text).unwrap_or_default();
+        if document["place"].as_str() != Some(&Self::place(options)) {
+            return Self::default(); // Of other CPUs, or of none.
+        }
         let points = document["points"].as_array().into_iter().flatten();
         let known = points.filter_map(|point| {
             let procs = u32::try_from(point["procs"].as_u64()?).ok()?;
@@ -82,10 +92,15 @@ impl Ceilings {
     }
 
     /// Returns the file.
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn text(&self, options: &RunOptions) -> String {
         let point = |(procs, ceiling): &(u32, f64)| json!({"procs": procs, "bytes_per_s": ceiling});
         let points: Vec<Value> = self.0.iter().map(point).collect();
-        format!("{:#}\n", json!({"schema": 1, "measured": "triad", "points": points}))
+        format!(
+            "{:#}\n",
+            json!({
+                "schema": 1, "measured": "triad", "place": Self::place(options), "points": points,
+            })
+        )
     }
 }
 
@@ -96,16 +111,19 @@ mod tests {
     #[test]
     fn what_one_visit_measures_the_next_one_knows() {
         let directory = tempfile_dir();
+        let options = RunOptions::default();
         let ceilings = Ceilings(vec![(1, 1.25e10), (2, 2.0e10)]);
-        assert_eq!(Ceilings::read(&directory), Ceilings::default());
-        fs::write(directory.join(NAME), ceilings.text()).unwrap();
-        assert_eq!(Ceilings::read(&directory), ceilings);
+        assert_eq!(Ceilings::read(&directory, &options), Ceilings::default());
+        fs::write(directory.join(NAME), ceilings.text(&options)).unwrap();
+        assert_eq!(Ceilings::read(&directory, &options), ceilings);
         assert_eq!((ceilings.of(2), ceilings.of(4)), (Some(2.0e10), None));
+        let others = RunOptions { cpus: Some("1".parse().unwrap()), ..RunOptions::default() };
+        assert_eq!(Ceilings::read(&directory, &others), Ceilings::default(), "of other cpus");
         for strange in
             ["", "[", "{\"points\": 1}", "{\"points\": [{\"procs\": 1, \"bytes_per_s\": -1}]}"]
         {
             fs::write(directory.join(NAME), strange).unwrap();
-            assert_eq!(Ceilings::read(&directory), Ceilings::default(), "{strange}");
+            assert_eq!(Ceilings::read(&directory, &options), Ceilings::default(), "{strange}");
         }
         fs::remove_dir_all(&directory).unwrap();
     }

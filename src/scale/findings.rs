@@ -7,19 +7,23 @@ use super::report::{Findings, Noise, Point, Roofline, Trial as Shown};
 use super::trials::{Ended, Measured, Trial};
 use crate::error::Explained;
 use crate::scaling::{
-    Base, Estimate, Fit, Gate, Law, Losses, Memory, Outcome, Prediction, Reached, Study, verdict,
+    Base, Estimate, Fit, Gate, Kind, Law, Losses, Memory, Outcome, Prediction, Reached, Study,
+    verdict,
 };
 use crate::statistics::{interval, median};
 
 /// What is known of a study beside its samples.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
+    pub(crate) kind: Kind,
     pub(crate) kernel: String,
     pub(crate) options: Vec<(String, String)>,
     /// Of an index, as the kernel declares them.
     pub(crate) flops: f64,
     pub(crate) bytes: f64,
     pub(crate) ceilings: Ceilings,
+    /// Bytes of the last caches of the CPUs that the ranks have, where the system says.
+    pub(crate) caches: Option<u64>,
     pub(crate) trial: Option<Shown>,
     pub(crate) ended: String,
     pub(crate) seed: u64,
@@ -58,7 +62,10 @@ pub(crate) fn found(
 ) -> Result<Found, Explained> {
     let measured = points.iter().map(Measured::point).collect();
     let base = serial.map_or(Base::OneRank, |serial| Base::Serial(serial.point()));
-    let study = Study::new(measured, base, given.seed)?;
+    let mut study = Study::new(measured, base, given.seed)?;
+    if points.len() == 1 {
+        study.kind = given.kind; // One point is of either.
+    }
     let mut fits = Vec::new();
     let mut refused = Vec::new();
     for law in Law::ALL {
@@ -69,7 +76,9 @@ pub(crate) fn found(
     }
     let based = serial.or_else(|| points.iter().find(|point| point.procs == 1));
     let base = based.and_then(Measured::middle);
-    let losses = losses(points, base, &given.ceilings, Trial::pass_spent);
+    let cached = Cached::of(points, &given);
+    let cached_notes = cached.notes(points);
+    let losses = losses(points, base, &cached, Trial::pass_spent);
     let figures = study.figures();
     let most = points.iter().map(|point| point.procs).max().unwrap_or(1);
     let ahead = [most.saturating_mul(2), most.saturating_mul(4)];
@@ -88,7 +97,7 @@ pub(crate) fn found(
                 &trial.run_spent(),
                 &base.run_spent(),
                 work(trial, base),
-                memory(point, trial, &given.ceilings),
+                cached.memory(point.procs, trial),
             )
         }),
     });
@@ -111,6 +120,8 @@ pub(crate) fn found(
     });
     let gates = gates.collect();
     let first = base.or_else(|| points.iter().find_map(Measured::middle));
+    let efficiency: Vec<(u32, f64)> =
+        figures.iter().map(|figures| (figures.procs, figures.efficiency.value)).collect();
     let roofline = (given.bytes > 0.0 && !given.ceilings.0.is_empty()).then(|| Roofline {
         flops: given.flops,
         bytes: given.bytes,
@@ -123,7 +134,7 @@ pub(crate) fn found(
         size: first.map_or(0, |trial| trial.size),
         dtype: first.map_or_else(String::new, |trial| trial.dtype.clone()),
         kind: study.kind,
-        verdict: verdict(&losses, &fits),
+        verdict: verdict(&losses, &fits, &efficiency),
         base: study.base_name(),
         base_time: study.base_time(),
         points: figures
@@ -144,11 +155,21 @@ pub(crate) fn found(
         notes: given
             .notes
             .into_iter()
-            .chain(cached(points, &given.ceilings))
+            .chain(cached_notes)
+            .chain(deaths(points))
             .chain(serial.map(about_serial))
             .collect(),
     };
     Ok(Found { findings, runs, gates })
+}
+
+/// Says which samples are of runs that survived deaths: they count, and the deaths cost time.
+fn deaths(points: &[Measured]) -> Option<String> {
+    let trials = points.iter().flat_map(|point| &point.trials);
+    let count = trials.filter(|trial| trial.recovered > 0).count();
+    (count > 0).then(|| {
+        format!("{count} samples that count are of runs in which ranks died and were replaced")
+    })
 }
 
 /// Says what the serial loop's figures rest on.
@@ -164,34 +185,79 @@ fn about_serial(serial: &Measured) -> String {
     )
 }
 
-/// Says whether a trial moves more than memory gives, beyond what the noise of both explains.
-fn is_cached(trial: &Trial, ceiling: f64) -> bool {
-    const BEYOND: f64 = 1.1;
-    trial.throughput.bytes_per_s > BEYOND * ceiling
+/// Which points memory does not bound.
+///
+/// Where all that a pass moves fits in the last caches, they may hold it, whatever its rate: it then happens to
+/// be near memory's. Where it does not, a rate far beyond memory's says that they hold a part. Not every rate
+/// beyond it does: the ceiling is that of triad, which reads, too, what it overwrites, a third more than is
+/// counted; what overwrites its input does not.
+struct Cached<'a> {
+    caches: Option<u64>,
+    ceilings: &'a Ceilings,
+    /// From so many ranks on caches hold a part.
+    from: Option<u32>,
 }
 
-/// Names the points that memory does not bound although they move much.
-fn cached(points: &[Measured], ceilings: &Ceilings) -> Option<String> {
-    let is = |point: &&Measured| {
-        let pair = point.middle().zip(ceilings.of(point.procs));
-        pair.is_some_and(|(trial, ceiling)| is_cached(trial, ceiling))
-    };
-    let procs: Vec<String> =
-        points.iter().filter(is).map(|point| point.procs.to_string()).collect();
-    (!procs.is_empty()).then(|| {
-        format!(
-            "{}: ranks move more than memory gives, so that caches hold what they work on; nothing is \
-             held against memory's ceiling there",
-            procs.join(", ")
-        )
-    })
+impl<'a> Cached<'a> {
+    fn of(points: &[Measured], given: &'a Given) -> Self {
+        const BEYOND: f64 = 1.45;
+        let ceilings = &given.ceilings;
+        let beyond = |point: &&Measured| {
+            let pair = point.middle().zip(ceilings.of(point.procs));
+            pair.is_some_and(|(trial, most)| trial.throughput.bytes_per_s > BEYOND * most)
+        };
+        let from = points.iter().filter(beyond).map(|point| point.procs).min();
+        Self { caches: given.caches, ceilings, from }
+    }
+
+    fn fits(&self, trial: &Trial) -> bool {
+        self.caches.is_some_and(|caches| trial.bytes() <= caches as f64)
+    }
+
+    /// Returns what memory bounds a point by.
+    fn memory(&self, procs: u32, trial: &Trial) -> Option<Memory> {
+        let ceiling = self.ceilings.of(procs)?;
+        let held = self.fits(trial) || self.from.is_some_and(|from| procs >= from);
+        (!held).then(|| Memory { bytes: trial.bytes(), ceiling })
+    }
+
+    /// Says why points are not held against memory.
+    fn notes(&self, points: &[Measured]) -> Vec<String> {
+        let mut fit = Vec::new();
+        let mut largest = 0.0_f64;
+        for point in points {
+            if let Some((trial, _)) = point.middle().zip(self.ceilings.of(point.procs))
+                && self.fits(trial)
+            {
+                fit.push(point.procs.to_string());
+                largest = largest.max(trial.bytes());
+            }
+        }
+        let caches = self.caches.unwrap_or(0) as f64;
+        let fit = (!fit.is_empty()).then(|| {
+            format!(
+                "{}: a pass moves {:.1} MB at most, and the last caches hold {:.1} MB: nothing is held against \
+                 memory's ceiling there",
+                fit.join(", "),
+                largest / 1e6,
+                caches / 1e6
+            )
+        });
+        let beyond = self.from.map(|from| {
+            format!(
+                "from {from} on, ranks move far more than memory gives, so that caches hold a part of what they \
+                 work on; nothing is held against memory's ceiling there"
+            )
+        });
+        fit.into_iter().chain(beyond).collect()
+    }
 }
 
 /// Cuts the time of each point's trial in the middle, by procs.
 fn losses(
     points: &[Measured],
     base: Option<&Trial>,
-    ceilings: &Ceilings,
+    cached: &Cached<'_>,
     spent: impl Fn(&Trial) -> crate::scaling::Spent,
 ) -> Vec<Losses> {
     let Some(base) = base else { return Vec::new() };
@@ -201,7 +267,7 @@ fn losses(
     sorted
         .into_iter()
         .map(|(point, trial)| {
-            let memory = memory(point, trial, ceilings);
+            let memory = cached.memory(point.procs, trial);
             Losses::of(&spent(trial), &spent(base), work(trial, base), memory)
         })
         .collect()
@@ -209,12 +275,6 @@ fn losses(
 
 fn work(trial: &Trial, base: &Trial) -> f64 {
     trial.size as f64 / base.size.max(1) as f64
-}
-
-/// Returns what memory bounds a point by; nothing where more is moved than memory gives: that is in caches.
-fn memory(point: &Measured, trial: &Trial, ceilings: &Ceilings) -> Option<Memory> {
-    let ceiling = ceilings.of(point.procs).filter(|ceiling| !is_cached(trial, *ceiling))?;
-    Some(Memory { bytes: trial.bytes(), ceiling })
 }
 
 fn shown(figures: crate::scaling::Figures, point: &Measured) -> Point {
@@ -307,11 +367,13 @@ mod tests {
 
     fn given(ceiling: f64, gates: &[&str]) -> Given {
         Given {
+            kind: Kind::Strong,
             kernel: "triad".to_owned(),
             options: Vec::new(),
             flops: 2.0,
             bytes: 24.0,
             ceilings: Ceilings([1, 2, 4].map(|procs| (procs, ceiling)).to_vec()),
+            caches: Some(1_000),
             trial: None,
             ended: String::new(),
             seed: 1,
@@ -375,10 +437,24 @@ mod tests {
 
     #[test]
     fn what_is_in_caches_is_not_held_against_memory() {
-        let cached = found(&points(), None, given(2e9, &[])).unwrap().findings;
-        let shares: Vec<bool> =
-            cached.losses.iter().map(|losses| losses.bandwidth.is_some()).collect();
-        assert_eq!(shares, [true, true, false]);
-        assert!(cached.notes[0].starts_with("4: ranks move more than memory gives"));
+        let shares = |found: &Findings| -> Vec<bool> {
+            found.losses.iter().map(|losses| losses.bandwidth.is_some()).collect()
+        };
+        // 4 ranks move twice what memory gives; 2 are at it.
+        let beyond = found(&points(), None, given(2e9, &[])).unwrap().findings;
+        assert_eq!(shares(&beyond), [true, true, false]);
+        assert!(
+            beyond.notes[0].starts_with("from 4 on, ranks move far more"),
+            "{:?}",
+            beyond.notes
+        );
+        // What overwrites its input may be a third above triad, from memory all the same.
+        let third = found(&points(), None, given(3e9, &[])).unwrap().findings;
+        assert_eq!((shares(&third), third.notes.len()), (vec![true, true, true], 0));
+        // A rate near memory's says nothing of where 1 to 4 GB lie, if the caches hold as much.
+        let large = Given { caches: Some(5_000_000_000), ..given(1e9, &[]) };
+        let small = found(&points(), None, large).unwrap().findings;
+        assert_eq!(shares(&small), [false, false, false]);
+        assert!(small.notes[0].starts_with("1, 2, 4: a pass moves 16"), "{:?}", small.notes);
     }
 }

@@ -60,6 +60,9 @@ pub(crate) struct Trial {
     pub(crate) time: Time,
     pub(crate) throughput: Throughput,
     pub(crate) imbalance: f64,
+    /// Deaths of ranks that it survived.
+    #[serde(default)]
+    pub(crate) recovered: u32,
     pub(crate) workers: Vec<Worker>,
     /// What disturbed it, of trials that looked.
     #[serde(default)]
@@ -82,6 +85,9 @@ pub(crate) struct Noise {
     /// What the host kept of the ranks' CPUs, all together.
     #[serde(default)]
     steal_s: Option<f64>,
+    /// How long ranks could have run, and had no CPU, all together.
+    #[serde(default)]
+    run_delay_s: Option<f64>,
     /// The labels of what was above its threshold.
     #[serde(default)]
     pub(crate) marked: Vec<String>,
@@ -107,6 +113,21 @@ pub(crate) struct Worker {
 }
 
 impl Trial {
+    /// Says whether it can be a trial of so many ranks. A billionth round would be a vector of as many, and no
+    /// pass takes thirty years.
+    fn is_of(&self, procs: Option<u32>) -> bool {
+        const ROUNDS: u32 = 1 << 20;
+        const LONGEST: f64 = 1e9;
+        let is_time = |seconds: f64| (0.0..LONGEST).contains(&seconds);
+        let Time { spawn_s, attach_s, init_s, output_s, .. } = self.time;
+        let ranks = self.workers.iter().flat_map(|rank| [rank.busy_s, rank.claim_s, rank.wait_s]);
+        self.repeat < ROUNDS
+            && Some(self.workers.len()) == procs.map(|procs| procs as usize)
+            && self.pass() > 0.0
+            && [self.pass(), spawn_s, attach_s, init_s, output_s].into_iter().all(is_time)
+            && ranks.into_iter().all(is_time)
+    }
+
     /// Returns the seconds of its timed pass, of the slowest rank.
     pub(crate) fn pass(&self) -> f64 {
         self.time.pass_s.median
@@ -141,7 +162,8 @@ impl Trial {
 
     /// Returns where the time of its timed pass went.
     pub(crate) fn pass_spent(&self) -> Spent {
-        Spent { stolen: self.noise.steal_s, ..Spent::pass(self.pass(), self.ranks()) }
+        let Noise { steal_s, run_delay_s, .. } = self.noise;
+        Spent { stolen: steal_s, delayed: run_delay_s, ..Spent::pass(self.pass(), self.ranks()) }
     }
 
     /// Returns where the time of a run would have gone whose only pass was the timed one.
@@ -213,11 +235,14 @@ pub(crate) fn measured(
             return;
         };
         let at = points.iter().position(|point| point.key.short() == key);
-        let Some(trials) = at.and_then(|at| all.get_mut(at)) else { return };
+        let Some((at, trials)) = at.and_then(|at| Some((at, all.get_mut(at)?))) else { return };
         match Trial::deserialize(record) {
             // A billionth round would be a vector of as many.
-            Ok(trial) if (trial.repeat as usize) < 1 << 20 => trials.push(trial),
-            Ok(trial) => strange = Some(format!("repeat {} of one point", trial.repeat)),
+            Ok(trial) if trial.is_of(procs.get(at).copied()) => trials.push(trial),
+            Ok(trial) => {
+                let (repeat, ranks) = (trial.repeat, trial.workers.len());
+                strange = Some(format!("repeat {repeat}, of {ranks} ranks, {} s", trial.pass()));
+            }
             Err(error) => strange = Some(error.to_string()),
         }
     })?;

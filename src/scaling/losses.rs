@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! p·T  =  w·T_base  +  launch + touch + claim + imbalance + barrier
-//!                   +  memory + steal + frequency + computing  +  output + rest
+//!                   +  memory + steal + delay + frequency + computing  +  output + rest
 //! ```
 //!
 //! **Each part is a difference.** The base, too, claims, touches pages and is launched. Time of that kind is
@@ -19,7 +19,7 @@
 //! clock and every rank's alike (p times the phase); in between, each rank's own clock cuts its time into
 //! busy, claiming and waiting. What none of them says is the rest: p·T less all of these. The same is done to
 //! the base. The waits are cut into imbalance and barrier, the excess of busy time into memory, steal,
-//! frequency and computing, each time so that the last takes what the others leave. So the sum is an
+//! delay, frequency and computing, each time so that the last takes what the others leave. So the sum is an
 //! identity, whatever is measured. What is *not* one is that the rest is small: the clocks of launcher and
 //! ranks are different, and a rest above 1 % of p·T says that they do not agree, or that something is done
 //! which nobody times ([`Losses::closes`]).
@@ -43,6 +43,8 @@
 //!   add is not in it.
 //! - `steal`: what the host kept for others beyond what it kept in the base's trial, at most what memory
 //!   has left of the excess: time stolen from a rank that waits anyway costs nothing.
+//! - `delay`: what ranks that could have run waited for a CPU, beyond what the base did, at most what is left of the
+//!   excess: a rank that loses its CPU is busy all the while by its own clock.
 //! - `frequency`: what busy time would have been shorter at the base's clock, at most what is left. Work that
 //!   waits for memory does not get faster with the clock: therefore memory comes first.
 //! - `computing`: what is left. The same work took longer, or shorter, and none of the above says why:
@@ -73,6 +75,8 @@ pub(crate) struct Spent {
     pub(crate) ranks: Vec<RankTime>,
     /// What the host kept of the ranks' CPUs, all together; `None`: nobody knows.
     pub(crate) stolen: Option<f64>,
+    /// How long the ranks could have run, and had no CPU, all together; `None`: nobody knows.
+    pub(crate) delayed: Option<f64>,
     /// The clock of the ranks' CPUs, in any unit; `None`: nobody knows.
     pub(crate) clock: Option<f64>,
 }
@@ -88,7 +92,16 @@ pub(crate) struct RankTime {
 impl Spent {
     /// Returns what one pass took.
     pub(crate) fn pass(time: f64, ranks: Vec<RankTime>) -> Self {
-        Self { time, launch: 0.0, touch: 0.0, output: 0.0, ranks, stolen: None, clock: None }
+        Self {
+            time,
+            launch: 0.0,
+            touch: 0.0,
+            output: 0.0,
+            ranks,
+            stolen: None,
+            delayed: None,
+            clock: None,
+        }
     }
 
     /// Returns what a plain serial loop took, which does nothing but compute.
@@ -134,6 +147,7 @@ pub(crate) enum Cause {
     Barrier,
     Memory,
     Steal,
+    Delay,
     Frequency,
     Computing,
     Output,
@@ -199,10 +213,19 @@ impl Losses {
         };
         let least = memory.map_or(0.0, |memory| trial.procs() * memory.bytes / memory.ceiling);
         parts.push(explained(Cause::Memory, least - base_busy));
-        let stolen = trial.stolen.zip(base.stolen).map_or(0.0, |(now, then)| now - work * then);
-        parts.push(explained(Cause::Steal, stolen));
-        let slower = trial.clock.zip(base.clock).map_or(0.0, |(now, then)| 1.0 - now / then);
-        parts.push(explained(Cause::Frequency, busy * slower));
+        // What nobody knows is no part, and not 0: it is in `computing`.
+        let more = |of: fn(&Spent) -> Option<f64>| {
+            of(trial).zip(of(base)).map(|(now, then)| now - work * then)
+        };
+        let slower = trial.clock.zip(base.clock).map(|(now, then)| busy * (1.0 - now / then));
+        let known = [
+            (Cause::Steal, more(|spent| spent.stolen)),
+            (Cause::Delay, more(|spent| spent.delayed)),
+            (Cause::Frequency, slower),
+        ];
+        for (cause, most) in known {
+            parts.extend(most.map(|most| explained(cause, most)));
+        }
         parts.push(Part { cause: Cause::Computing, lost: excess, spent: None });
         parts.push(phase(Cause::Output, |spent| spent.output));
         let timed: f64 = parts.iter().map(|part| part.lost).sum();
@@ -339,6 +362,23 @@ mod tests {
     }
 
     #[test]
+    fn waiting_for_a_cpu_is_a_loss_of_its_own_and_no_more_than_ranks_were_longer_busy() {
+        let base = Spent { delayed: Some(0.2), ..Spent::serial(8.0) };
+        let late = |delayed| {
+            let ranks = vec![rank(6.0, 0.0, 0.0), rank(4.0, 0.0, 2.0)];
+            let trial = Spent { delayed, ..Spent::pass(6.0, ranks) };
+            Losses::of(&trial, &base, 1.0, None)
+        };
+        near(late(Some(1.7)).lost(Cause::Delay), 1.5);
+        near(late(Some(1.7)).lost(Cause::Computing), 0.5);
+        near(late(Some(9.0)).lost(Cause::Delay), 2.0);
+        // What nobody knows is no part: it cannot be told from computing.
+        let unknown = late(None);
+        assert!(unknown.parts.iter().all(|part| part.cause != Cause::Delay));
+        near(unknown.lost(Cause::Computing), 2.0);
+    }
+
+    #[test]
     fn what_nobody_timed_is_the_rest_and_too_much_of_it_is_told() {
         let trial = Spent::pass(10.0, vec![rank(9.0, 0.0, 0.0); 2]);
         let losses = Losses::of(&trial, &Spent::serial(18.0), 1.0, None);
@@ -351,12 +391,13 @@ mod tests {
             phases in prop::array::uniform4(0.0_f64..10.0),
             ranks in prop::collection::vec(prop::array::uniform3(0.0_f64..10.0), 1..9),
             stolen in prop::option::of(0.0_f64..5.0),
+            delayed in prop::option::of(0.0_f64..5.0),
             clock in prop::option::of(1.0_f64..5.0),
         ) -> Spent {
             let [more, launch, touch, output] = phases;
             let time = launch + touch + output + more + 0.1;
             let ranks = ranks.into_iter().map(|[busy, claim, wait]| rank(busy, claim, wait)).collect();
-            Spent { time, launch, touch, output, ranks, stolen, clock }
+            Spent { time, launch, touch, output, ranks, stolen, delayed, clock }
         }
     }
 
@@ -369,7 +410,7 @@ mod tests {
             let memory = memory.map(|(bytes, ceiling)| Memory { bytes, ceiling });
             let losses = Losses::of(&trial, &base, work, memory);
             prop_assert!((sum(&losses) - losses.whole).abs() < 1e-9 * (1.0 + losses.whole + losses.ideal));
-            for cause in [Cause::Memory, Cause::Steal, Cause::Frequency] {
+            for cause in [Cause::Memory, Cause::Steal, Cause::Delay, Cause::Frequency] {
                 prop_assert!(losses.lost(cause) >= 0.0);
             }
             // In another unit of time the shares are the same.
@@ -380,6 +421,7 @@ mod tests {
                 output: spent.output * 1e3,
                 ranks: spent.ranks.iter().map(|r| rank(r.busy * 1e3, r.claim * 1e3, r.wait * 1e3)).collect(),
                 stolen: spent.stolen.map(|stolen| stolen * 1e3),
+                delayed: spent.delayed.map(|delayed| delayed * 1e3),
                 clock: spent.clock,
             };
             let slower = memory.map(|m| Memory { ceiling: m.ceiling / 1e3, ..m });

@@ -6,7 +6,7 @@
 //! what is lost, Amdahl's law agrees with every point, and its share is above 0 with 95 %: imbalance alone
 //! does not look like that, as it does not grow with the ranks as a serial share does.
 
-use super::fit::{Doubt, Fit};
+use super::fit::Fit;
 use super::law::Law;
 use super::losses::{Cause, Losses};
 use crate::figures::time;
@@ -18,9 +18,18 @@ const FINE: f64 = 0.95;
 
 /// Says it of the losses of each number of ranks, and whatever laws could be fitted; `None` where there is
 /// nothing to say it of.
-pub(crate) fn verdict(losses: &[Losses], fits: &[Fit]) -> Option<String> {
+///
+/// Losses are of one trial in the middle; whether the problem scales is said by the `efficiency` of all trials with
+/// that many ranks, where it is known.
+pub(crate) fn verdict(
+    losses: &[Losses],
+    fits: &[Fit],
+    efficiency: &[(u32, f64)],
+) -> Option<String> {
     let last = losses.iter().filter(|losses| losses.procs > 1).max_by_key(|losses| losses.procs)?;
-    let (procs, efficiency) = (last.procs, last.efficiency());
+    let procs = last.procs;
+    let known = efficiency.iter().find(|(of, _)| *of as usize == procs);
+    let efficiency = known.map_or_else(|| last.efficiency(), |(_, efficiency)| *efficiency);
     let bound = |losses: &&Losses| losses.bandwidth.is_some_and(|share| share >= BOUND);
     if efficiency >= FINE {
         let scales = format!("scales to {procs} ranks: efficiency {efficiency:.2}");
@@ -66,6 +75,9 @@ pub(crate) fn verdict(losses: &[Losses], fits: &[Fit]) -> Option<String> {
             last.bandwidth.unwrap_or(0.0) * 100.0
         ),
         Cause::Steal => format!("cpu time that the host kept for others: {of}"),
+        Cause::Delay => {
+            format!("waiting for a cpu that others had: {of}; a quieter machine has it back")
+        }
         Cause::Frequency => format!("a lower clock than with the base: {of}"),
         Cause::Computing => format!(
             "the same work takes ranks longer, which caches, siblings of a core or memory may do: {of}"
@@ -80,7 +92,7 @@ fn serial(fits: &[Fit]) -> Option<(f64, f64)> {
     let fit = fits.iter().find(|fit| fit.law == Law::Amdahl)?;
     let share = fit.parameters.first()?.estimate;
     let [low, _] = share.ci95?;
-    let believed = low > 0.0 && !fit.doubts.contains(&Doubt::Misfit);
+    let believed = low > 0.0 && fit.goodness.missed.is_empty();
     believed.then_some((share.value, fit.limit?.value))
 }
 
@@ -97,15 +109,26 @@ mod tests {
     }
 
     fn said(trial: &Spent, base: f64) -> String {
-        verdict(&[Losses::of(trial, &Spent::serial(base), 1.0, None)], &[]).unwrap()
+        verdict(&[Losses::of(trial, &Spent::serial(base), 1.0, None)], &[], &[]).unwrap()
     }
 
     #[test]
     fn what_scales_is_said_to() {
         assert_eq!(said(&ranks(&[4.0, 4.0], 4.1), 8.0), "scales to 2 ranks: efficiency 0.98");
-        assert_eq!(verdict(&[], &[]), None);
+        assert_eq!(verdict(&[], &[], &[]), None);
         let alone = Losses::of(&Spent::serial(1.0), &Spent::serial(1.0), 1.0, None);
-        assert_eq!(verdict(&[alone], &[]), None);
+        assert_eq!(verdict(&[alone], &[], &[]), None);
+    }
+
+    #[test]
+    fn all_trials_say_whether_it_scales_and_not_the_one_that_is_cut() {
+        let losses = [Losses::of(&ranks(&[4.0, 4.0], 4.1), &Spent::serial(8.0), 1.0, None)];
+        let found = verdict(&losses, &[], &[(1, 1.0), (2, 0.7)]).unwrap();
+        assert!(!found.starts_with("scales"), "{found}");
+        assert_eq!(
+            verdict(&losses, &[], &[(2, 0.96)]).unwrap(),
+            "scales to 2 ranks: efficiency 0.96"
+        );
     }
 
     #[test]
@@ -115,7 +138,7 @@ mod tests {
             let trial = ranks(&vec![seconds; procs], seconds);
             Losses::of(&trial, &Spent::serial(7.0), 1.0, Some(memory))
         };
-        let found = verdict(&[losses(4, 4.3), losses(1, 7.0), losses(2, 4.4)], &[]).unwrap();
+        let found = verdict(&[losses(4, 4.3), losses(1, 7.0), losses(2, 4.4)], &[], &[]).unwrap();
         assert_eq!(found, "memory-bound from 2 ranks: 93 % of the measured ceiling");
     }
 
@@ -124,7 +147,7 @@ mod tests {
         let memory = Memory { bytes: 100.0, ceiling: 25.0 };
         let trial = ranks(&[4.1, 4.1], 4.1);
         let losses = Losses::of(&trial, &Spent::serial(8.0), 1.0, Some(memory));
-        let found = verdict(&[losses], &[]).unwrap();
+        let found = verdict(&[losses], &[], &[]).unwrap();
         let wanted =
             "scales to 2 ranks: efficiency 0.98, with memory at 98 % of the measured ceiling";
         assert_eq!(found, wanted);
@@ -151,9 +174,9 @@ mod tests {
         let trial = ranks(&busy, busy[0]);
         let losses = [Losses::of(&trial, &Spent::serial(100.0), 1.0, None)];
         let serial = fit(&|p| 4.8 + 95.2 / p);
-        assert_eq!(verdict(&losses, &[serial]).unwrap(), "serial share 4.8 % limits to 20.8x");
+        assert_eq!(verdict(&losses, &[serial], &[]).unwrap(), "serial share 4.8 % limits to 20.8x");
         let uneven = fit(&|p| if p > 1.0 { 130.0 / p } else { 100.0 });
-        assert!(verdict(&losses, &[uneven]).unwrap().starts_with("imbalance"));
+        assert!(verdict(&losses, &[uneven], &[]).unwrap().starts_with("imbalance"));
     }
 
     #[test]

@@ -81,15 +81,17 @@ fn the_allowance_is_a_share_with_or_without_percent() {
 }
 
 #[test]
-fn a_point_that_only_one_side_has_is_listed() {
+fn a_point_that_only_one_side_has_is_listed_and_one_that_is_gone_fails_the_gate() {
     let sandbox = Sandbox::new();
     sandbox.write("a.jsonl", lines(1, 2, 1.0) + &lines(2, 4, 1.0));
     sandbox.write("b.jsonl", lines(1, 2, 1.0) + &lines(3, 8, 1.0));
-    let found = compared(&sandbox, "").ok();
+    let gone = compared(&sandbox, "").exited(4);
+    assert!(gone.text().contains("--allow-missing"), "{}", gone.told());
+    let found = compared(&sandbox, "--allow-missing").ok();
     for line in ["only in A: square procs=4", "only in B: square procs=8"] {
         assert!(found.text().contains(line), "{}", found.told());
     }
-    let document = compared(&sandbox, "--json").ok().json();
+    let document = compared(&sandbox, "--json --allow-missing").ok().json();
     assert_eq!(document["only_a"][0]["procs"], "4");
     assert_eq!(document["only_b"][0]["procs"], "8");
 }

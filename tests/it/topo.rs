@@ -104,7 +104,7 @@ fn a_limit_that_would_stop_a_run_is_exit_1_with_the_command_that_lifts_it() {
     let document = sandbox.shell(&format!("{limited} doctor -n 2 --json")).run().exited(1).json();
     let files = finding(&document, "limit-files");
     assert_eq!((&files["level"], &files["stops"]), (&"warning".into(), &true.into()));
-    assert_eq!(files["fix"], "ulimit -n 26");
+    assert_eq!(files["fix"], "ulimit -S -n 26");
     // What it says is so: before the fix a run is refused, after it there is one.
     let run = "-n 2 -k square --input 1,2,3";
     sandbox.shell(&format!("{limited} {run}")).run().exited(125);

@@ -24,6 +24,7 @@ use crate::data::shown_path;
 use crate::engine::{Crew, Orders, signal_name};
 use crate::error::{Error, Exit, Explained};
 use crate::host::signals::Signals;
+use crate::host::{affinity, caches};
 use crate::options::RunOptions;
 use crate::panics::caught;
 use crate::placement::Survey;
@@ -36,6 +37,8 @@ use crate::trace::Trace;
 
 /// The file of the one trial that is looked at rank by rank.
 const TRACE: &str = "trace.json";
+/// And that of the key of its point: of another, it is no trace of this study.
+const TRACE_KEY: &str = "trace.key";
 
 pub(super) fn scale(command: ScaleCommand, matches: &ArgMatches) -> Exit {
     let reporter = Reporter::new(command.talk.talk(), command.talk.color);
@@ -51,6 +54,11 @@ fn perform(
     let machine = Survey::default();
     let question = question(command, matches, &machine)?;
     question.check()?;
+    let one = RunOptions { procs: None, ..question.options.clone() };
+    if Run::from_options(one).plan_on(&machine)?.size() == 0 {
+        let what = Explained::new("a study of no indices has no times to compare");
+        return Err(Error::rejected(what.hint("a --size above 0, or another --input")));
+    }
     let above = question.above();
     let asked =
         Asked { profile: None, sets: &[], above: &above, origin: &|name| origin(matches, name) };
@@ -271,7 +279,7 @@ impl Study<'_> {
         let mut measured = scale::measured(directory, planned, &numbers, *effort)?;
         let serial = if *baseline == Baseline::Serial { measured.pop() } else { None };
         let mut listener = Listener { reporter };
-        let mut ceilings = Ceilings::read(directory.path());
+        let mut ceilings = Ceilings::read(directory.path(), &self.question.options);
         if self.command.ceiling == Ceiling::Auto && !scale::is_idle(&measured) {
             if procs.iter().any(|procs| ceilings.of(*procs).is_none()) {
                 reporter.note(
@@ -279,25 +287,37 @@ impl Study<'_> {
                 );
             }
             ceilings.measure(&self.question.options, procs, orders, &mut listener)?;
-            directory.put("ceilings", scale::CEILINGS, &ceilings.text())?;
+            directory.put("ceilings", scale::CEILINGS, &ceilings.text(&self.question.options))?;
         }
         let trace = directory.path().join(TRACE);
         let most = planned.iter().zip(procs).max_by_key(|(_, procs)| **procs);
         let mut shown = None;
         if let Some((point, _)) = most {
             let plan = Run::from_options(point.options.clone()).plan_on(&self.machine)?;
-            shown = read_trace(&trace, &plan);
+            let key = point.key.to_string();
+            let kept = std::fs::read_to_string(directory.path().join(TRACE_KEY));
+            if kept.is_ok_and(|kept| kept.trim_end() == key) {
+                shown = read_trace(&trace, &plan);
+            }
             if shown.is_none() {
                 scale::traced(&point.options, &trace, &self.machine, orders, &mut listener)?;
                 shown = read_trace(&trace, &plan);
+                directory.put("trace", TRACE_KEY, &format!("{key}\n"))?;
             }
         }
         let given = self.given(&measured, here, ceilings, shown, notes)?;
         let kernel = given.kernel.clone();
         let found = scale::found(&measured, serial.as_ref(), given).map_err(Error::Failed)?;
         if self.command.out.is_some() {
-            for (name, text) in found.findings.files() {
-                directory.put("report", &name, &text)?;
+            let files = found.findings.files();
+            for (name, text) in &files {
+                directory.put("report", name, text)?;
+            }
+            // Pictures of an earlier question that this one's report does not have.
+            for name in scale::report::PICTURES.map(|name| format!("{name}.svg")) {
+                if !files.iter().any(|(there, _)| *there == name) {
+                    let _ = std::fs::remove_file(directory.path().join(name));
+                }
             }
             directory.put("export", "extrap.jsonl", &scale::extrap(&measured, &kernel))?;
         }
@@ -328,11 +348,13 @@ impl Study<'_> {
         let mut environment = vec![("command", here.command.clone()), ("spmd", here.spmd.clone())];
         environment.extend(here.fingerprint());
         Ok(Given {
+            kind: self.question.kind,
             kernel: plan.kernel.name().to_owned(),
             options,
             flops: plan.cost.flops,
             bytes: plan.cost.bytes,
             ceilings,
+            caches: affinity::allowed().ok().and_then(|cpus| caches::last_level(&cpus)),
             trial,
             ended: scale::ending(measured),
             seed: self.batch.seed,

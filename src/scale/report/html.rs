@@ -47,8 +47,8 @@ pub(super) fn text(findings: &Findings, pictures: &[Shown]) -> String {
     page.html()
 }
 
-const METHOD: &str = "Trials of all points take turns in rounds. A time is that of the slowest rank, from a common \
-    start to the end of the pass. Medians have distribution-free intervals, ratios those of a bootstrap over rounds. \
+const METHOD: &str = "Trials of all points take turns in rounds. A time is from when the barrier \
+    before the pass opened for the first rank to when the slowest rank had done its part. Medians have distribution-free intervals, ratios those of a bootstrap over rounds. \
     No sample was dropped for its value. The raw samples are in samples.jsonl.";
 
 fn about(findings: &Findings) -> String {

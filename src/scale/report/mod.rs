@@ -105,6 +105,10 @@ pub(crate) struct Roofline {
     pub(crate) peak: Option<f64>,
 }
 
+/// Every picture that some study has; which, its points decide.
+pub(crate) const PICTURES: [&str; 7] =
+    ["time", "speedup", "efficiency", "serial-share", "losses", "roofline", "gantt"];
+
 impl Findings {
     fn question(&self) -> String {
         format!("How far does {} scale, and why not further?", self.kernel)

@@ -448,6 +448,7 @@ fn fill(cause: Cause) -> Fill {
         Cause::Barrier => Fill::Plain(Ink::Yellow),
         Cause::Memory => Fill::Plain(Ink::Blue),
         Cause::Steal => Fill::Plain(Ink::Purple),
+        Cause::Delay => Fill::Hatched(Ink::Green),
         Cause::Frequency => Fill::Hatched(Ink::Purple),
         Cause::Computing => Fill::Plain(Ink::Green),
         Cause::Output => Fill::Hatched(Ink::Blue),

@@ -204,6 +204,7 @@ fn brief(cause: Cause) -> &'static str {
         Cause::Barrier => "barr.",
         Cause::Memory => "mem.",
         Cause::Steal => "steal",
+        Cause::Delay => "delay",
         Cause::Frequency => "freq.",
         Cause::Computing => "comp.",
         Cause::Output => "outp.",
@@ -213,7 +214,7 @@ fn brief(cause: Cause) -> &'static str {
 
 /// What a column has room for.
 fn short(interval: &str) -> &str {
-    if interval.len() > 15 { "[few samples]" } else { interval }
+    if interval == "[too few samples]" { "[few samples]" } else { interval }
 }
 
 /// Writes words in lines of eighty columns, the first after a heading, the others below it.

@@ -10,7 +10,8 @@ pub(super) fn estimate(figure: Estimate, write: impl Fn(f64) -> String) -> Strin
 /// Writes the interval alone.
 pub(super) fn interval(figure: Estimate, write: impl Fn(f64) -> String) -> String {
     match figure.ci95 {
-        Some([low, high]) if low == high => "exact".to_owned(),
+        // The base is 1 of itself; what was measured is never exact, though samples may be equal.
+        Some([low, high]) if (low, figure.value, high) == (1.0, 1.0, 1.0) => "exact".to_owned(),
         Some(ends) => {
             let [low, high] =
                 ends.map(|end| if end.is_finite() { write(end) } else { "∞".to_owned() });
@@ -44,6 +45,7 @@ pub(super) fn cause(cause: Cause) -> &'static str {
         Cause::Barrier => "barrier",
         Cause::Memory => "memory",
         Cause::Steal => "steal",
+        Cause::Delay => "waiting for a CPU",
         Cause::Frequency => "frequency",
         Cause::Computing => "computing",
         Cause::Output => "output",
