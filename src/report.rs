@@ -120,6 +120,13 @@ impl Reporter {
         }
     }
 
+    /// Says what only those want to know who want to know everything.
+    pub(crate) fn detail(self, note: &str) {
+        if self.talk >= Talk::Verbose {
+            self.say(&format!("spmd: {note}\n"));
+        }
+    }
+
     /// Shows what is resolved, for `-v`.
     pub(crate) fn resolved(self, plan: &Plan, origins: &dyn Fn(&str) -> String) {
         if self.talk >= Talk::Verbose {

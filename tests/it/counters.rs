@@ -109,3 +109,45 @@ fn ranks_that_stay_alive_count_each_run_by_itself() {
     let again = again.run().ok();
     assert!(again.stderr.contains("0 trials made now, 4 done"), "{}", again.told());
 }
+
+#[test]
+fn a_study_counts_and_shows_what_was_counted() {
+    let sandbox = Sandbox::new();
+    let study = "scale -k spin --param cost=200ns --size 2000 --procs 1,2 --repeats 2 --json";
+    let done = sandbox.spmd(study).env(INSTEAD, "1").run().ok();
+    let document = done.json();
+    let points = document["points"].as_array().unwrap();
+    if !counts(&points[0]["frequency_hz"], &done) {
+        return;
+    }
+    for point in points {
+        // Nanoseconds on a CPU for each second on a CPU.
+        let clock = point["frequency_hz"].as_f64().unwrap();
+        assert!((clock / 1e9 - 1.0).abs() < 0.01, "{point}");
+        assert!((point["frequency_against_one"].as_f64().unwrap() - 1.0).abs() < 0.01, "{point}");
+        assert_eq!(point["cache_misses_per_index"], 0.0);
+    }
+    let shown = sandbox.spmd(&study.replace(" --json", "")).env(INSTEAD, "1").run().ok();
+    assert!(shown.text().contains("cache misses an index"), "{}", shown.told());
+    let without = sandbox.spmd(&format!("{study} --counters=false")).env(INSTEAD, "1").run().ok();
+    assert!(without.json()["points"][0]["frequency_hz"].is_null());
+}
+
+#[test]
+fn a_machine_without_counters_has_studies_that_do_not_mention_them() {
+    let sandbox = Sandbox::new();
+    let study = "scale -k spin --param cost=200ns --size 2000 --procs 1,2 --repeats 2 --out s";
+    let done = sandbox.spmd(study).run().ok();
+    let samples = String::from_utf8(sandbox.read("s/samples.jsonl")).unwrap();
+    let record: Value = serde_json::from_str(samples.lines().next().unwrap()).unwrap();
+    let counters = record.as_object().unwrap().get("counters").expect("a study asks");
+    if counters.is_null() {
+        assert!(
+            !done.text().contains("clock") && !done.stderr.contains("count"),
+            "{}",
+            done.told()
+        );
+        let verbose = sandbox.spmd(&format!("{study} -v")).run().ok();
+        assert!(verbose.stderr.contains("nothing is counted: "), "{}", verbose.told());
+    }
+}

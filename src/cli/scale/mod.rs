@@ -21,8 +21,9 @@ use crate::batch::{
     MixMachines, Planned, Points, Ranks, Visit, resolve,
 };
 use crate::data::shown_path;
-use crate::engine::{Crew, Orders, signal_name};
+use crate::engine::{Crew, Orders, refusal, signal_name};
 use crate::error::{Error, Exit, Explained};
+use crate::host::events::{EventGroup, Source};
 use crate::host::signals::Signals;
 use crate::options::RunOptions;
 use crate::panics::caught;
@@ -267,6 +268,11 @@ impl Study<'_> {
     ) -> Result<Found, Error> {
         let Question { procs, effort, .. } = &self.question;
         let measured = scale::measured(directory, planned, procs, *effort)?;
+        if self.question.options.counters != Some(false)
+            && let Err(error) = EventGroup::open(Source::Processor)
+        {
+            reporter.detail(&format!("nothing is counted: {}", refusal(&error)));
+        }
         let mut listener = Listener { reporter };
         let mut ceilings = Ceilings::read(directory.path());
         if self.command.ceiling == Ceiling::Auto && !scale::is_idle(&measured) {
