@@ -42,6 +42,8 @@ pub(crate) struct Job {
     pub(crate) yields: u32,
     /// Whether ranks look up what the kernel counted for them: for the record, not for the report.
     pub(crate) accounts: Accounts,
+    /// Whether the processor's counters are asked.
+    pub(crate) counters: Counters,
     pub(crate) warmup: u32,
     pub(crate) repeats: u32,
     /// What is written down of the chunks.
@@ -96,6 +98,15 @@ pub(crate) enum Accounts {
     /// They do: peak memory, switches, migrations.
     Wanted,
     /// Nobody will read it.
+    Unwanted,
+}
+
+/// Whether ranks ask the processor's counters while passes are timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Counters {
+    /// They do, where there are some.
+    Wanted,
+    /// Not a call is made for it.
     Unwanted,
 }
 

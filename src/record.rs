@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::data::DType;
-use crate::engine::{Collected, Noise, Results};
+use crate::engine::{Collected, Counters, Noise, Results};
 use crate::error::{Error, Exit};
 use crate::options::Verify;
 use crate::statistics::median;
@@ -40,6 +40,9 @@ pub struct Record {
     imbalance: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     noise: Option<Noise>,
+    /// Of all ranks; `null` where they were asked for, and the machine has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counters: Option<Option<Counters>>,
     workers: Vec<Worker>,
     result: ResultSummary,
     values: Map<String, Value>,
@@ -91,6 +94,8 @@ struct Worker {
     nivcsw: u64,
     migrations: u64,
     huge_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counters: Option<Option<Counters>>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -104,7 +109,7 @@ struct ResultSummary {
 
 impl Record {
     pub(crate) fn of(collected: &Collected) -> Self {
-        let Collected { results, times, ranks, history, noise } = collected;
+        let Collected { results, times, ranks, history, noise, counting } = collected;
         let exit = collected.verdict().err().map_or(Exit::Complete, |error| error.exit());
         let plan = &results.world().plan;
         let rates = Rates::of(collected);
@@ -149,9 +154,11 @@ impl Record {
             },
             imbalance: rates.imbalance,
             noise: noise.clone(),
+            counters: counting.as_ref().map(|counting| counting.all.ok()),
             workers: ranks
                 .iter()
-                .map(|rank| Worker {
+                .enumerate()
+                .map(|(at, rank)| Worker {
                     rank: rank.rank,
                     pid: rank.pid,
                     cpu: rank.cpu,
@@ -166,6 +173,7 @@ impl Record {
                     nivcsw: rank.nivcsw,
                     migrations: rank.migrations,
                     huge_bytes: rank.huge_bytes,
+                    counters: counting.as_ref().map(|counting| counting.ranks.get(at)?.ok()),
                 })
                 .collect(),
             result: ResultSummary {

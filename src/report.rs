@@ -21,7 +21,7 @@ pub(crate) use self::kernels::{kernel, kernels};
 pub(crate) use self::plan::plan;
 use crate::clean::Cleaned;
 use crate::data::{OutputSpec, grouped};
-use crate::engine::{History, Pinned, RankReport, World};
+use crate::engine::{Counters, Counting, History, Pinned, RankReport, World};
 use crate::error::{Error, Explained};
 use crate::figures::{scaled, time};
 use crate::host::leftover::Deed;
@@ -120,6 +120,13 @@ impl Reporter {
         }
     }
 
+    /// Says what only those want to know who want to know everything.
+    pub(crate) fn detail(self, note: &str) {
+        if self.talk >= Talk::Verbose {
+            self.say(&format!("spmd: {note}\n"));
+        }
+    }
+
     /// Shows what is resolved, for `-v`.
     pub(crate) fn resolved(self, plan: &Plan, origins: &dyn Fn(&str) -> String) {
         if self.talk >= Talk::Verbose {
@@ -177,6 +184,9 @@ impl Reporter {
             scaled(rates.bytes),
             rates.imbalance * 100.0,
         );
+        if let Some(counting) = &collected.counting {
+            text.push_str(&counted(counting, self.talk));
+        }
         text.push_str(&survived(&collected.history));
         if let Some(output) = &plan.options.output
             && *output != OutputSpec::Stdout
@@ -374,6 +384,37 @@ fn table(text: &mut String, ranks: &[RankReport]) {
             time(rank.wait),
         );
     }
+}
+
+/// Says what the processor counted. That it counted nothing is worth a word only to who wants all of them.
+fn counted(counting: &Counting, talk: Talk) -> String {
+    let counters = match &counting.all {
+        Ok(counters) => counters,
+        Err(absent) if talk >= Talk::Verbose => {
+            return format!("  count  nothing: {}\n", absent.why());
+        }
+        Err(_) => return String::new(),
+    };
+    let Counters { cycles, instructions, cache_misses, running, .. } = *counters;
+    let count = |count: Option<u64>, unit: &str| {
+        count.map(|count| format!("{} {unit}", scaled(count as f64).trim_end()))
+    };
+    let each = counters.per_cycle().map_or(String::new(), |each| format!(" ({each:.2} a cycle)"));
+    let parts: Vec<String> = [
+        count(cycles, "cycles"),
+        count(instructions, "instructions").map(|text| text + &each),
+        count(cache_misses, "cache misses"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let clock = counters.frequency().map_or(String::new(), |rate| format!("; {}Hz", scaled(rate)));
+    let share = if running < 1.0 {
+        format!("; counted {:.1} % of the time, and scaled up", running * 100.0)
+    } else {
+        String::new()
+    };
+    format!("  count  {}{clock}{share}\n", parts.join(", "))
 }
 
 /// Says what `auto` chose, and by what.

@@ -152,6 +152,13 @@ impl Run {
         self
     }
 
+    /// Counts cycles, instructions and cache misses of each rank in the timed passes, where the machine has counters
+    /// for them: `counters` of the record.
+    pub fn counters(mut self) -> Self {
+        self.options.counters = Some(true);
+        self
+    }
+
     /// Gives up after this long.
     pub fn timeout(mut self, limit: std::time::Duration) -> Self {
         self.options.timeout = Some(Span(limit));

@@ -19,8 +19,17 @@ use crate::data::{InputSpec, Stamp, reason, shown_path};
 use crate::error::Error;
 
 /// Options that change neither the result of a run that succeeds nor its time.
-const APART: [&str; 8] =
-    ["timeout", "chunk-timeout", "retries", "strict", "on-error", "trace", "checkpoint", "repeats"];
+const APART: [&str; 9] = [
+    "timeout",
+    "chunk-timeout",
+    "retries",
+    "strict",
+    "on-error",
+    "trace",
+    "counters",
+    "checkpoint",
+    "repeats",
+];
 
 /// Names a point by what decides its results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -242,6 +251,7 @@ mod tests {
         let same = json!({
             "size": 10, "output": "c.NPY", "timeout": "5s", "chunk-timeout": "1s", "retries": 7,
             "strict": true, "on-error": "keep", "trace": "t.json", "checkpoint": "c", "repeats": 3,
+            "counters": true,
         });
         assert_eq!(bare, key(same));
         assert_ne!(bare, key(json!({"size": 10, "output": "a/b.csv"})));

@@ -78,10 +78,7 @@ fn called(facts: &Facts, call: Call, result: &Result<(), String>) -> Finding {
         return Finding::new(name, Grade::Well, format!("{what} works"), why);
     };
     let found = format!("{what}: {error}");
-    let filter = match (facts.container, facts.seccomp) {
-        (Some(_), _) | (_, Some(Seccomp::Filter)) => "docker run --security-opt seccomp=unconfined",
-        _ => "a newer kernel, or rights that this user lacks",
-    };
+    let filter = filter(facts).unwrap_or("a newer kernel, or rights that this user lacks");
     match call {
         Call::Pidfd => Finding::new(name, Grade::Stop, found, why).fix(filter),
         Call::DevShm => Finding::new(name, Grade::Stop, found, why)
@@ -99,16 +96,33 @@ fn called(facts: &Facts, call: Call, result: &Result<(), String>) -> Finding {
 fn counters(facts: &Facts) -> Option<Finding> {
     /// Above this even one's own programs are hidden.
     const OWN: i32 = 2;
-    let why = "hardware counters tell why a kernel is slow; runs need none";
+    let why = "`--counters` tells by them why a kernel is slow; runs need none";
     let finding = |grade, found: String| Finding::new("perf", grade, found, why);
     let counters = facts.counters;
     let level = counters.paranoid.map_or("not known".to_owned(), |level| level.to_string());
+    let refused = facts.process.as_ref().and_then(|process| process.counting.as_ref().err());
     Some(if !counters.present {
         finding(Grade::Note, "this machine shows no hardware counters".to_owned())
     } else if counters.paranoid.is_some_and(|level| level > OWN) && !facts.is_root {
         finding(Grade::Note, format!("perf_event_paranoid is {level}"))
             .fix("as root, sysctl kernel.perf_event_paranoid=2")
+    } else if let Some(refused) = refused {
+        let found = format!("perf_event_paranoid is {level}, and yet: {refused}");
+        match filter(facts) {
+            Some(filter) => finding(Grade::Note, found).fix(filter),
+            None => finding(Grade::Note, found),
+        }
     } else {
         finding(Grade::Well, format!("perf_event_paranoid is {level}"))
     })
+}
+
+/// How calls are let through that a container's filter refuses; nothing where there is no filter.
+fn filter(facts: &Facts) -> Option<&'static str> {
+    match (facts.container, facts.seccomp) {
+        (Some(_), _) | (_, Some(Seccomp::Filter)) => {
+            Some("docker run --security-opt seccomp=unconfined")
+        }
+        _ => None,
+    }
 }

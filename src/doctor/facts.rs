@@ -6,11 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::data::reason;
-use crate::engine::{CREW_DESCRIPTORS, descriptors_needed};
+use crate::engine::{CREW_DESCRIPTORS, descriptors_needed, refusal};
 use crate::error::Error;
 use crate::host::affinity::CpuSet;
 use crate::host::confinement::{self, Counters, Seccomp};
 use crate::host::disturbance::{self, Load, Spent};
+use crate::host::events::{EventGroup, Source};
 use crate::host::frequency::{self, Turbo};
 use crate::host::leftover::Deed;
 use crate::host::limits::{self, Bounded, Throttled};
@@ -66,6 +67,8 @@ pub(super) struct Process {
     pub(super) limits: Vec<(Resource, Bound, Bound)>,
     /// What each call came to.
     pub(super) calls: Vec<(Call, Result<(), String>)>,
+    /// Whether the processor's counters can be opened; the error says why not.
+    pub(super) counting: Result<(), String>,
     pub(super) clock_step: Duration,
     /// How many names dead runs left, and their bytes.
     pub(super) stale: Result<(usize, u64), String>,
@@ -124,6 +127,9 @@ impl Process {
         Self {
             limits: Resource::ALL.into_iter().filter_map(limit).collect(),
             calls: Call::ALL.into_iter().map(|call| (call, call.works().map_err(told))).collect(),
+            counting: EventGroup::open(Source::Processor)
+                .map(drop)
+                .map_err(|error| refusal(&error)),
             clock_step: probe::clock_step(),
             stale: shm::clean(Deed::Show).map_err(told).map(|swept| {
                 let bytes = swept.found.iter().map(|leftover| leftover.bytes);

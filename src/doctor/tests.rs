@@ -44,6 +44,7 @@ fn well(procs: u64) -> Process {
             })
             .to_vec(),
         calls: Call::ALL.map(|call| (call, Ok(()))).to_vec(),
+        counting: Ok(()),
         clock_step: Duration::from_nanos(20),
         stale: Ok((0, 0)),
         descriptors: [procs + 24, 2 * procs + 24],
@@ -63,6 +64,13 @@ fn two_sockets_are_fit_but_for_one_governor_and_turbo() {
     judged(&facts, "huge-pages-shared", Grade::Well, "");
     judged(&facts, "huge-pages-reserved", Grade::Note, "nr_hugepages");
     judged(&facts, "perf", Grade::Note, "kernel.perf_event_paranoid=2");
+    facts.counters.paranoid = Some(2);
+    judged(&facts, "perf", Grade::Well, "");
+    facts.process.as_mut().unwrap().counting = Err("perf_event_open is not permitted".to_owned());
+    judged(&facts, "perf", Grade::Note, "");
+    assert!(finding(&facts, "perf").found.contains("2, and yet: perf_event_open is not permitted"));
+    facts.seccomp = Some(crate::host::confinement::Seccomp::Filter);
+    judged(&facts, "perf", Grade::Note, "seccomp=unconfined");
     let diagnosis = diagnose(&facts);
     assert_eq!(diagnosis.exit(Strictness::Stops), Exit::Complete);
     assert_eq!(diagnosis.exit(Strictness::Warnings), Exit::Failed);

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 
 use super::checkpoint;
+use super::counters::Counting;
 use super::history::History;
 use super::names;
 use super::noise::Noise;
@@ -15,9 +16,9 @@ use super::world::World;
 use crate::data::{OutputSpec, Source, StagedFile, Stamp, npy_header};
 use crate::error::{Error, Explained};
 use crate::host::clock;
-use crate::job::Accounts;
+use crate::job::{Accounts, Counters};
 use crate::plan;
-use crate::shm::{Disturbed, Incomplete, NO_CPU, Relaxed};
+use crate::shm::{Counted, Disturbed, Incomplete, NO_CPU, Relaxed};
 
 /// A finished run: its results, its times, its ranks.
 pub(crate) struct Collected {
@@ -27,6 +28,8 @@ pub(crate) struct Collected {
     pub(crate) history: History,
     /// `None`: nobody looked.
     pub(crate) noise: Option<Noise>,
+    /// `None`: nobody asked.
+    pub(crate) counting: Option<Counting>,
 }
 
 impl Collected {
@@ -142,7 +145,8 @@ pub(super) fn collect(
     let ranks = reports(results.world(), pids);
     let times = times(results.world(), spawned, finishing, done);
     let noise = noise(results.world(), &times);
-    Ok(Collected { results, times, ranks, history, noise })
+    let counting = counting(results.world());
+    Ok(Collected { results, times, ranks, history, noise, counting })
 }
 
 /// Refuses a run whose ranks found an input the kernel cannot take; none of it was computed.
@@ -322,6 +326,16 @@ fn noise(world: &World, times: &Times) -> Option<Noise> {
     let seen: Vec<Disturbed> = slots.iter().map(|slot| slot.disturbed.load()).collect();
     let placement = &world.plan.placement;
     Some(Noise::of(&seen, placement.watched(), times.passes.iter().sum(), placement.crowding))
+}
+
+/// Reads what the ranks have counted while passes were timed; `None` if they were not to count.
+fn counting(world: &World) -> Option<Counting> {
+    if world.plan.job.counters == Counters::Unwanted {
+        return None;
+    }
+    let slots = world.segment.control().ranks();
+    let counted: Vec<Counted> = slots.iter().map(|slot| slot.counted.load()).collect();
+    Some(Counting::of(&counted))
 }
 
 /// Returns the seconds of each pass: of those before the timed ones, and of those.

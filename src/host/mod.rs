@@ -5,6 +5,7 @@ pub(crate) mod caches;
 pub(crate) mod clock;
 pub(crate) mod confinement;
 pub(crate) mod disturbance;
+pub(crate) mod events;
 pub(crate) mod frequency;
 pub(crate) mod guard;
 pub(crate) mod huge;

@@ -213,6 +213,13 @@ pub struct RunOptions {
         value_parser = OsStringValueParser::new().try_map(|text| FilePath::from_os(&text))
     )]
     pub trace: Option<FilePath>,
+    /// Count each rank's cycles, instructions and cache misses, where the machine has counters for them
+    #[arg(
+        long, env = "SPMD_COUNTERS",
+        value_parser = BoolishValueParser::new(), help_heading = "Measure", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_name = "BOOL"
+    )]
+    pub counters: Option<bool>,
 }
 
 impl RunOptions {
@@ -251,6 +258,7 @@ impl RunOptions {
             repeats,
             warmup,
             trace,
+            counters,
         } = self;
         // --size and --input say the same thing in two ways: the upper layer's word stands alone.
         let problem = size.is_some() || input.is_some();
@@ -285,6 +293,7 @@ impl RunOptions {
             repeats: repeats.or(lower.repeats),
             warmup: warmup.or(lower.warmup),
             trace: trace.or(lower.trace),
+            counters: counters.or(lower.counters),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::calibration::Calibration;
 use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
 use crate::host::huge::{self, Advice, Holder};
-use crate::job::{Accounts, Home, InputAt, Job, Mode, Recording, ResultAt, WordsAt};
+use crate::job::{Accounts, Counters, Home, InputAt, Job, Mode, Recording, ResultAt, WordsAt};
 use crate::kernel::{Catalog, Cost, Kernel, Params, Picture, Reads, Repeatable, Setting};
 use crate::left::Left;
 use crate::options::{Bind, Huge, Map, OnDeath, Procs, RunOptions, Verify, Wait};
@@ -143,6 +143,10 @@ impl Plan {
             spins,
             yields,
             accounts: Accounts::Wanted,
+            counters: match options.counters {
+                Some(true) => Counters::Wanted,
+                Some(false) | None => Counters::Unwanted,
+            },
             warmup: options.warmup.unwrap_or(0),
             repeats,
             recording,

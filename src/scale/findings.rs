@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::ceiling::Ceilings;
-use super::report::{Findings, Noise, Point, Roofline, Trial as Shown};
+use super::report::{Counters, Findings, Noise, Point, Roofline, Trial as Shown};
 use super::trials::{Ended, Measured, Trial};
 use crate::error::Explained;
+use crate::figures::scaled;
 use crate::scaling::{
     Base, Estimate, Fit, Gate, Kind, Law, Losses, Memory, Outcome, Prediction, Reached, Study,
     verdict,
 };
 use crate::statistics::{interval, median};
+
+/// A clock that is slower by less says nothing: medians are no nearer.
+const SLOWER: f64 = 0.02;
 
 /// What is known of a study beside its samples.
 #[derive(Clone, Debug)]
@@ -128,6 +132,21 @@ pub(crate) fn found(
         ceilings: given.ceilings.0.clone(),
         peak: None,
     });
+    let one = points.iter().find(|point| point.procs == 1);
+    let one = one.and_then(|point| median(&point.each(Trial::frequency)));
+    let shown: Vec<Point> = figures
+        .into_iter()
+        .zip(&sorted)
+        .map(|(figures, point)| shown(figures, point, one))
+        .collect();
+    let counted = [slower(&shown), shared(&shown)].into_iter().flatten();
+    let notes = given
+        .notes
+        .into_iter()
+        .chain(cached_notes)
+        .chain(deaths(points))
+        .chain(serial.map(about_serial))
+        .chain(counted);
     let findings = Findings {
         kernel: given.kernel,
         options: given.options,
@@ -137,11 +156,8 @@ pub(crate) fn found(
         verdict: verdict(&losses, &fits, &efficiency),
         base: study.base_name(),
         base_time: study.base_time(),
-        points: figures
-            .into_iter()
-            .zip(&sorted)
-            .map(|(figures, point)| shown(figures, point))
-            .collect(),
+        notes: notes.collect(),
+        points: shown,
         fits,
         refused,
         predictions,
@@ -152,13 +168,6 @@ pub(crate) fn found(
         ended: given.ended,
         seed: given.seed,
         environment: given.environment,
-        notes: given
-            .notes
-            .into_iter()
-            .chain(cached_notes)
-            .chain(deaths(points))
-            .chain(serial.map(about_serial))
-            .collect(),
     };
     Ok(Found { findings, runs, gates })
 }
@@ -253,6 +262,40 @@ impl<'a> Cached<'a> {
     }
 }
 
+/// Names the points at which the clock was slower than with one rank.
+fn slower(points: &[Point]) -> Option<String> {
+    let clock = |point: &Point| point.counters.frequency.map(|rate| format!("{}Hz", scaled(rate)));
+    let one = points.iter().find(|point| point.figures.procs == 1).and_then(clock)?;
+    let slower: Vec<String> = points
+        .iter()
+        .filter_map(|point| {
+            let below = 1.0 - point.counters.against_one?;
+            let procs = point.figures.procs;
+            (below > SLOWER).then(|| {
+                Some(format!("{:.1} % with {procs} ranks ({})", below * 100.0, clock(point)?))
+            })?
+        })
+        .collect();
+    (!slower.is_empty()).then(|| {
+        format!(
+            "the clock was slower than with one rank ({one}): by {}; cycles for each second on a CPU",
+            slower.join(", by ")
+        )
+    })
+}
+
+/// Says of how much of the time counts are, where they are not of all of it.
+fn shared(points: &[Point]) -> Option<String> {
+    let least = points.iter().filter_map(|point| point.counters.counted).reduce(f64::min)?;
+    (least < 1.0).then(|| {
+        format!(
+            "the processor's counters were shared with others: what they say is of {:.1} % of the time at \
+             least, and scaled up",
+            least * 100.0
+        )
+    })
+}
+
 /// Cuts the time of each point's trial in the middle, by procs.
 fn losses(
     points: &[Measured],
@@ -277,8 +320,10 @@ fn work(trial: &Trial, base: &Trial) -> f64 {
     trial.size as f64 / base.size.max(1) as f64
 }
 
-fn shown(figures: crate::scaling::Figures, point: &Measured) -> Point {
+/// `one`: the clock with one rank.
+fn shown(figures: crate::scaling::Figures, point: &Measured, one: Option<f64>) -> Point {
     let middle = |of: fn(&Trial) -> f64| median(&point.each(|trial| Some(of(trial))));
+    let frequency = median(&point.each(Trial::frequency));
     let marked = |trial: &&Trial| !trial.noise.marked.is_empty();
     let stayed = point.trials.iter().filter(marked).count();
     Point {
@@ -286,6 +331,13 @@ fn shown(figures: crate::scaling::Figures, point: &Measured) -> Point {
         items_per_s: middle(|trial| trial.throughput.items_per_s),
         bytes_per_s: middle(|trial| trial.throughput.bytes_per_s),
         flops_per_s: middle(|trial| trial.throughput.flops_per_s),
+        counters: Counters {
+            per_cycle: median(&point.each(Trial::per_cycle)),
+            frequency,
+            against_one: frequency.zip(one).map(|(now, one)| now / one),
+            cache_misses: median(&point.each(Trial::cache_misses)),
+            counted: point.each(Trial::counted).into_iter().reduce(f64::min),
+        },
         marked: stayed + point.replaced.len(),
         rerun: point.replaced.len(),
         stayed,
@@ -433,6 +485,86 @@ mod tests {
             assert!((first - 2.0 * middle).abs() < 1e-12, "{first} {middle}");
             assert!(run.losses.as_ref().unwrap().whole > losses.whole);
         }
+    }
+
+    /// The same points, on a processor that counts: its clock falls by 10 % with four ranks.
+    fn counted(running: f64) -> Vec<Measured> {
+        let mut points = points();
+        for point in &mut points {
+            let procs = point.procs;
+            for trial in &mut point.trials {
+                let cpu = trial.pass() * f64::from(procs);
+                let hertz = if procs == 4 { 2.7e9 } else { 3e9 };
+                let counters = json!({
+                    "cycles": (hertz * cpu) as u64, "instructions": format!("{}", (1.5 * hertz * cpu) as u64),
+                    "cache_misses": 250, "cpu_s": cpu, "running": running,
+                });
+                *trial = self::trial(procs, trial.repeat, trial.pass(), &[]).with(counters);
+            }
+        }
+        points
+    }
+
+    #[test]
+    fn a_clock_that_falls_with_the_ranks_is_named_and_has_its_loss() {
+        let found = found(&counted(1.0), None, given(1e12, &[])).unwrap();
+        let point = &found.findings.points[2].counters;
+        assert!((point.per_cycle.unwrap() - 1.5).abs() < 1e-6);
+        assert!((point.frequency.unwrap() - 2.7e9).abs() < 10.0);
+        assert!((point.against_one.unwrap() - 0.9).abs() < 1e-6);
+        assert_eq!((point.cache_misses, point.counted), (Some(0.25), Some(1.0)));
+        assert_eq!(
+            found.findings.notes,
+            [
+                "the clock was slower than with one rank (3.00 GHz): by 10.0 % with 4 ranks (2.70 GHz); cycles for \
+              each second on a CPU"
+            ]
+        );
+        let lost: Vec<bool> = found
+            .findings
+            .losses
+            .iter()
+            .map(|losses| losses.lost(crate::scaling::Cause::Frequency) > 1e-6 && losses.closes())
+            .collect();
+        assert_eq!(lost, [false, false, true]);
+        let document: Value =
+            serde_json::from_str(&found.to_json(crate::error::Exit::Complete)).unwrap();
+        let [one, _, four] = document["points"].as_array().unwrap().as_slice() else { panic!() };
+        assert_eq!((&one["frequency_against_one"], &one["counted"]), (&json!(1.0), &json!(1.0)));
+        assert_eq!(four["cache_misses_per_index"], 0.25);
+    }
+
+    #[test]
+    fn counts_that_were_scaled_up_are_said_to_be_and_none_are_not_missed() {
+        let shared = found(&counted(0.5), None, given(1e12, &[])).unwrap().findings;
+        assert!(shared.notes[1].contains("of 50.0 % of the time at least, and scaled up"));
+        let none = found(&points(), None, given(1e12, &[])).unwrap();
+        assert!(none.findings.notes.is_empty());
+        let document: Value =
+            serde_json::from_str(&none.to_json(crate::error::Exit::Complete)).unwrap();
+        assert!(document["points"][0]["frequency_hz"].is_null());
+    }
+
+    #[test]
+    fn counts_of_a_file_that_make_no_sense_say_nothing() {
+        let mut points = points();
+        for (at, counters) in [
+            json!({"cycles": 0, "instructions": 5, "cache_misses": 1e308, "cpu_s": 0.0, "running": 7.0}),
+            json!({"cycles": null, "instructions": -5, "cache_misses": "x", "cpu_s": -1.0, "running": -1.0}),
+            json!({"cpu_s": 1e-300, "running": 0.5, "cycles": "1e300"}),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let trial = &mut points[at].trials[3];
+            *trial = self::trial(trial.workers.len() as u32, 3, trial.pass(), &[]).with(counters);
+        }
+        let found = found(&points, None, given(1e12, &[])).unwrap();
+        for point in &found.findings.points {
+            let counters = point.counters;
+            assert_eq!((counters.per_cycle, counters.frequency), (None, None), "{counters:?}");
+        }
+        assert!(found.findings.losses.iter().all(crate::scaling::Losses::closes));
     }
 
     #[test]

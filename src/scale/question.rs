@@ -98,7 +98,7 @@ impl Question {
     /// Returns the batch file.
     pub(crate) fn batch(&self) -> String {
         let mut text = format!("version = 1\nname = \"{NAME}\"\n\n[defaults]\n");
-        text.push_str("order = \"shuffled\"\non-fail = \"stop\"\nwarmup = 1\n");
+        text.push_str("order = \"shuffled\"\non-fail = \"stop\"\nwarmup = 1\ncounters = true\n");
         let _ = match self.effort {
             Effort::Repeats(repeats) => writeln!(text, "repeats = {repeats}"),
             Effort::Until { target, budget } => {
@@ -166,7 +166,17 @@ mod tests {
             let options = job.options(point).unwrap();
             assert_eq!(options.procs.unwrap().to_string(), procs.to_string());
             assert_eq!((options.size, options.warmup), (Some(Count(1000)), Some(1)));
+            assert_eq!(options.counters, Some(true));
         }
+    }
+
+    #[test]
+    fn a_study_counts_unless_it_is_told_not_to() {
+        let mut question = question(Kind::Strong, Effort::Repeats(7));
+        question.options.counters = Some(false);
+        let batch = read(&question);
+        let [job] = batch.jobs.as_slice() else { panic!("one job") };
+        assert!(job.points().all(|point| job.options(point).unwrap().counters == Some(false)));
     }
 
     #[test]

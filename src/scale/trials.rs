@@ -1,6 +1,6 @@
 //! What the samples of a study say of each of its points: read from their file, not remembered.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::question::Effort;
@@ -67,6 +67,9 @@ pub(crate) struct Trial {
     /// What disturbed it, of trials that looked.
     #[serde(default)]
     pub(crate) noise: Noise,
+    /// What the processor counted in it, of trials that asked, on machines that count.
+    #[serde(default)]
+    counters: Option<Counters>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -91,6 +94,27 @@ pub(crate) struct Noise {
     /// The labels of what was above its threshold.
     #[serde(default)]
     pub(crate) marked: Vec<String>,
+}
+
+/// Of all ranks, in user space.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Counters {
+    #[serde(default, deserialize_with = "count")]
+    cycles: Option<f64>,
+    #[serde(default, deserialize_with = "count")]
+    instructions: Option<f64>,
+    #[serde(default, deserialize_with = "count")]
+    cache_misses: Option<f64>,
+    cpu_s: f64,
+    running: f64,
+}
+
+/// Reads an integer, which beyond 2^53 is text.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_f64(),
+    })
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -128,6 +152,12 @@ impl Trial {
             && ranks.into_iter().all(is_time)
     }
 
+    /// The same with what a record says of counters.
+    #[cfg(test)]
+    pub(super) fn with(self, counters: Value) -> Self {
+        Self { counters: serde_json::from_value(counters).unwrap(), ..self }
+    }
+
     /// Returns the seconds of its timed pass, of the slowest rank.
     pub(crate) fn pass(&self) -> f64 {
         self.time.pass_s.median
@@ -163,7 +193,12 @@ impl Trial {
     /// Returns where the time of its timed pass went.
     pub(crate) fn pass_spent(&self) -> Spent {
         let Noise { steal_s, run_delay_s, .. } = self.noise;
-        Spent { stolen: steal_s, delayed: run_delay_s, ..Spent::pass(self.pass(), self.ranks()) }
+        Spent {
+            stolen: steal_s,
+            delayed: run_delay_s,
+            clock: self.frequency(),
+            ..Spent::pass(self.pass(), self.ranks())
+        }
     }
 
     /// Returns where the time of a run would have gone whose only pass was the timed one.
@@ -173,10 +208,38 @@ impl Trial {
         Spent { time, launch, touch, output, ..self.pass_spent() }
     }
 
+    /// Returns the cycles of its ranks for each second that they were on a CPU.
+    pub(crate) fn frequency(&self) -> Option<f64> {
+        let counters = self.counters?;
+        ratio(counters.cycles?, counters.cpu_s)
+    }
+
+    /// Returns their instructions for each cycle.
+    pub(crate) fn per_cycle(&self) -> Option<f64> {
+        let counters = self.counters?;
+        ratio(counters.instructions?, counters.cycles?)
+    }
+
+    /// Returns their misses of the last cache for each index; there may be none.
+    pub(crate) fn cache_misses(&self) -> Option<f64> {
+        let misses = self.counters?.cache_misses?;
+        if misses == 0.0 { Some(0.0) } else { ratio(misses, self.size as f64) }
+    }
+
+    /// Returns the share of the time in which was counted.
+    pub(crate) fn counted(&self) -> Option<f64> {
+        self.counters.map(|counters| counters.running).filter(|share| (0.0..=1.0).contains(share))
+    }
+
     /// Returns the bytes that its pass moved, by what the kernel declares.
     pub(crate) fn bytes(&self) -> f64 {
         self.throughput.bytes_per_s * self.pass()
     }
+}
+
+/// Divides what a file says; nothing but a number above 0 is one.
+fn ratio(count: f64, of: f64) -> Option<f64> {
+    Some(count / of).filter(|ratio| *ratio > 0.0 && ratio.is_finite())
 }
 
 impl Measured {

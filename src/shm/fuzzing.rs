@@ -100,7 +100,7 @@ fn check_layout(layout: &Layout, mapped: u64) {
     assert_eq!(layout.slots.len, whole(layout.dims.procs, 128));
     assert_eq!(layout.ranges.len, whole(layout.dims.procs, 128));
     assert_eq!(layout.handover.len, 128);
-    assert_eq!(layout.ranks.len, whole(layout.dims.procs, 512));
+    assert_eq!(layout.ranks.len, whole(layout.dims.procs, 640));
     let point = |offset| Span { offset, len: 0 };
     let spans = [
         layout.header,

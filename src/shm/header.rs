@@ -7,7 +7,7 @@ use super::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release};
 /// "SPMDSHM\0" as a little-endian word; written last.
 const MAGIC: u64 = u64::from_le_bytes(*b"SPMDSHM\0");
 /// The version of the layout: bumped with any change to a type in the segment.
-const LAYOUT: u32 = 7;
+const LAYOUT: u32 = 8;
 /// Sizes of what lies in the segment folded into one word, so that a stranger is recognised even
 /// where somebody forgot to bump [`LAYOUT`].
 const ABI: u32 = (size_of::<Header>() as u32)
@@ -56,7 +56,7 @@ const _: () = {
     assert!(offset_of!(Header, lock) == 128);
     assert!(offset_of!(Header, abort) == 256);
     assert!(size_of::<Header>() == 384);
-    assert!(size_of::<RankSlot>() == 512);
+    assert!(size_of::<RankSlot>() == 640);
     assert!(size_of::<super::claims::Tail>() == 128);
     assert!(size_of::<super::claims::LeaseSlot>() == 128);
     assert!(size_of::<super::claims::RangeSlot>() == 128);

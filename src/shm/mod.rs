@@ -22,6 +22,7 @@
 mod barrier;
 mod claims;
 mod control;
+mod counted;
 mod counter;
 mod disturbed;
 mod exceptions;
@@ -48,6 +49,7 @@ mod words;
 pub(crate) use barrier::{Aborted, EPOCHS, Patience};
 pub(crate) use claims::{Claimer, Incomplete, Lease, Progress};
 pub(crate) use control::{Attached, Control};
+pub(crate) use counted::Counted;
 pub(crate) use counter::{Claimed, Counter};
 pub(crate) use disturbed::Disturbed;
 pub(crate) use exceptions::Care;

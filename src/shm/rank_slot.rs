@@ -1,5 +1,6 @@
 //! The page each rank writes about itself.
 
+use super::counted::CountedWords;
 use super::disturbed::DisturbedWords;
 use super::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release, fence};
 
@@ -153,7 +154,9 @@ pub(crate) struct RankSlot {
     pub(crate) pace: AtomicU64,
     /// What disturbed it while passes were timed.
     pub(crate) disturbed: DisturbedWords,
-    pad: [AtomicU64; 3],
+    /// What the processor counted meanwhile.
+    pub(crate) counted: CountedWords,
+    pad: [AtomicU64; 13],
 }
 
 /// What a rank wrote down of the memory fault it died of.
@@ -199,6 +202,7 @@ impl RankSlot {
             crash_stack: AtomicU64::new(0),
             pace: AtomicU64::new(0),
             disturbed: DisturbedWords::new(),
+            counted: CountedWords::new(),
             pad: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }

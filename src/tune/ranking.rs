@@ -90,7 +90,7 @@ impl Ranking {
         let mut words = vec!["spmd".to_owned()];
         let defaults = RunOptions::built_in().map_or_else(|_| Map::new(), |all| all.spoken());
         let mut options = self.about.options.clone();
-        for name in ["trace", "inject", "repeats", "warmup"] {
+        for name in ["trace", "inject", "repeats", "warmup", "counters"] {
             options.remove(name);
         }
         options.insert("procs".to_owned(), prediction.procs.into());

@@ -8,7 +8,8 @@
 //! crew    orders of a launcher that runs more than one world
 //! crash   the last words after a memory fault
 //! inject  faults on purpose
-//! watch   what disturbs timed passes
+//! instruments  what looks on while passes are timed: `watch`, for what disturbs them; `meter`, for what the
+//!         processor counts
 //! calibrate/  what is measured in place of computing: `spmd bench`
 //! ```
 //!
@@ -20,6 +21,8 @@ mod chunk;
 mod crash;
 mod crew;
 mod inject;
+mod instruments;
+mod meter;
 mod own;
 mod pace;
 mod pages;

@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use super::calibrate::{Seat, calibrate};
 use super::chunk::Executor;
 use super::inject::Injector;
+use super::instruments;
 use super::own::Own;
 use super::pace::Pace;
 use super::pages::Touched;
 use super::tally::{Counts, Tally, account};
-use super::watch::Watch;
 use super::windows::{self, Windows};
 use super::{Stop, internal, machine};
 use crate::arrays::{self, Arrays, InputFrom, OperandsFrom};
@@ -85,14 +85,8 @@ impl<'a> Rank<'a> {
         self.settle(job);
         match job.calibration {
             None => {
-                let mut watch = match job.accounts {
-                    Accounts::Wanted => Some(&mut counts.watch),
-                    Accounts::Unwanted => None,
-                };
-                if let Some(watch) = &mut watch {
-                    watch.get_ready(self, job.cpus.as_ref());
-                }
-                self.work(job, &injector, attached, order, catalog, watch)?;
+                let asked = counts.instruments.get_ready(self, job);
+                self.work(job, &injector, attached, order, catalog, asked)?;
             }
             Some(calibration) => {
                 let Self { number, control, slot } = *self;
@@ -115,7 +109,7 @@ impl<'a> Rank<'a> {
         attached: &Attached,
         order: &Order<OwnedFd>,
         catalog: &Catalog,
-        mut watch: Option<&mut Watch>,
+        mut instruments: instruments::Asked<'_>,
     ) -> Result<(), Stop> {
         let fault = |error: crate::Error| Stop::Fault(Fault::Internal, None, error.to_string());
         let kernel = catalog.find(&job.kernel).map_err(fault)?;
@@ -180,22 +174,26 @@ impl<'a> Rank<'a> {
                     self.prepare(pass, &executor, &mut work, &mut arrays)?;
                     timed = pass >= u64::from(job.warmup);
                     if pass == u64::from(job.warmup) {
-                        watch.as_deref_mut().into_iter().for_each(Watch::before_barrier);
+                        instruments.before_barrier();
                     }
                     self.barrier(&work)?;
                 }
                 Phase::Serial => {
-                    watch.as_deref_mut().filter(|_| timed).into_iter().for_each(Watch::begin);
+                    if timed {
+                        instruments.begin();
+                    }
                     self.serial(kernel, &setting, &work, &mut tally)?;
                 }
                 Phase::Compute { pass } => {
                     timed = pass >= u64::from(job.warmup);
-                    watch.as_deref_mut().filter(|_| timed).into_iter().for_each(Watch::begin);
+                    if timed {
+                        instruments.begin();
+                    }
                     self.pass(pass, &executor, &mut work, &mut arrays, &mut tally)?;
                     std::mem::take(&mut tally).record(self.slot);
                 }
                 Phase::Over => {
-                    watch.into_iter().for_each(|watch| watch.end(self.slot));
+                    instruments.end(self.slot);
                     return Ok(());
                 }
             }

@@ -1,6 +1,6 @@
 //! What a rank counts of its own work.
 
-use super::watch::Watch;
+use super::instruments::Instruments;
 use crate::host::affinity;
 use crate::host::huge::{self, Advice};
 use crate::host::own::Own;
@@ -56,7 +56,7 @@ pub(super) struct Counts {
     switches: u64,
     migrations: u64,
     /// Of timed passes alone.
-    pub(super) watch: Watch,
+    pub(super) instruments: Instruments,
 }
 
 impl Counts {
@@ -66,7 +66,7 @@ impl Counts {
             sched: Own::sched(),
             switches: 0,
             migrations: 0,
-            watch: Watch::default(),
+            instruments: Instruments::default(),
         }
     }
 

@@ -11,6 +11,7 @@ mod benchmarks;
 mod checkpoint;
 mod clean;
 mod compare;
+mod counters;
 mod crash_points;
 mod crew;
 mod fault_table;

@@ -55,6 +55,7 @@ fn each_wrapped_package_is_imported_by_one_file() {
         ("raw_sync::", "src/shm/lock.rs"),
         ("memmap2::", "src/host/map.rs"),
         ("core_affinity::", "src/host/affinity.rs"),
+        ("perf_event::", "src/host/events.rs"),
     ] {
         assert_eq!(holding(&[package]), set(&[file]), "{package}");
     }

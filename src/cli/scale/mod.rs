@@ -21,8 +21,9 @@ use crate::batch::{
     MixMachines, Planned, Points, Ranks, Visit, resolve,
 };
 use crate::data::shown_path;
-use crate::engine::{Crew, Orders, signal_name};
+use crate::engine::{Crew, Orders, refusal, signal_name};
 use crate::error::{Error, Exit, Explained};
+use crate::host::events::{EventGroup, Source};
 use crate::host::signals::Signals;
 use crate::host::{affinity, caches};
 use crate::options::RunOptions;
@@ -278,6 +279,11 @@ impl Study<'_> {
         let numbers: Vec<u32> = procs.iter().copied().chain([1]).collect();
         let mut measured = scale::measured(directory, planned, &numbers, *effort)?;
         let serial = if *baseline == Baseline::Serial { measured.pop() } else { None };
+        if self.question.options.counters != Some(false)
+            && let Err(error) = EventGroup::open(Source::Processor)
+        {
+            reporter.detail(&format!("nothing is counted: {}", refusal(&error)));
+        }
         let mut listener = Listener { reporter };
         let mut ceilings = Ceilings::read(directory.path(), &self.question.options);
         if self.command.ceiling == Ceiling::Auto && !scale::is_idle(&measured) {

@@ -76,6 +76,7 @@ pub(crate) struct Point {
     pub(crate) items_per_s: Option<f64>,
     pub(crate) bytes_per_s: Option<f64>,
     pub(crate) flops_per_s: Option<f64>,
+    pub(crate) counters: Counters,
     /// Samples that were marked as disturbed, of all that were taken.
     pub(crate) marked: usize,
     /// Samples that were taken in place of marked ones.
@@ -84,6 +85,21 @@ pub(crate) struct Point {
     pub(crate) stayed: usize,
     /// Why it was not sampled longer: `narrow`, `budget` and so on.
     pub(crate) ended: String,
+}
+
+/// What the processor counted while the ranks were in user space: medians over samples; `None`: it did not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    /// Instructions for each cycle.
+    pub(crate) per_cycle: Option<f64>,
+    /// Cycles for each second on a CPU.
+    pub(crate) frequency: Option<f64>,
+    /// The same, as a multiple of what it is with one rank.
+    pub(crate) against_one: Option<f64>,
+    /// Misses of the last cache for each index.
+    pub(crate) cache_misses: Option<f64>,
+    /// The share of the time in which was counted, of the sample with the least.
+    pub(crate) counted: Option<f64>,
 }
 
 /// What disturbed the samples, all together.

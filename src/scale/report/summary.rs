@@ -43,6 +43,9 @@ pub(super) fn text(findings: &Findings) -> String {
         "items_per_s",
         "bytes_per_s",
         "flops_per_s",
+        "instructions_per_cycle",
+        "frequency_hz",
+        "cache_misses_per_index",
         "marked",
         "rerun",
         "stayed_marked",
@@ -77,6 +80,8 @@ pub(super) fn text(findings: &Findings) -> String {
         cells.extend(
             [point.imbalance, point.items_per_s, point.bytes_per_s, point.flops_per_s].map(number),
         );
+        let counters = &point.counters;
+        cells.extend([counters.per_cycle, counters.frequency, counters.cache_misses].map(number));
         cells.extend([point.marked, point.rerun, point.stayed].map(|count| count.to_string()));
         cells.push(point.ended.clone());
         let losses =

@@ -1,7 +1,7 @@
 //! The tables of a study, as rows of cells: every report has the same ones, in its own writing.
 
 use super::page::{Cell, Column};
-use super::words::{cause, doubt, estimate, interval, law_name, percent, ranks, reach, times};
+use super::words::{cause, doubt, estimate, few, interval, law_name, percent, ranks, reach, times};
 use super::{Findings, Point};
 use crate::figures::{scaled, time};
 use crate::scaling::Estimate;
@@ -36,11 +36,14 @@ impl Findings {
         if serial {
             head.push(("serial share", n));
         }
-        let columns: [Optional; 4] = [
+        let columns: [Optional; 7] = [
             ("imbalance", |point| known(point.imbalance, percent)),
             ("items", |point| known(point.items_per_s, rate("/s"))),
             ("memory", |point| known(point.bytes_per_s, rate("B/s"))),
             ("flops", |point| known(point.flops_per_s.filter(|rate| *rate > 0.0), rate("flop/s"))),
+            ("instructions a cycle", |point| known(point.counters.per_cycle, times)),
+            ("clock", |point| known(point.counters.frequency, rate("Hz"))),
+            ("cache misses an index", |point| known(point.counters.cache_misses, few)),
         ];
         let used: Vec<Optional> = columns
             .into_iter()

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Findings;
-use super::words::{estimate, interval, law_name, percent, ranks, reach, times};
-use crate::figures::time;
+use super::words::{estimate, few, interval, law_name, percent, ranks, reach, times};
+use crate::figures::{scaled, time};
 use crate::scaling::{Cause, Losses};
 
 /// What a terminal can show.
@@ -85,6 +85,7 @@ impl Findings {
         self.points_lines(&mut text, glyphs);
         self.bars(&mut text, glyphs);
         self.losses_lines(&mut text, glyphs);
+        self.counters_lines(&mut text);
         self.laws_lines(&mut text, glyphs);
         text.push('\n');
         paragraph(&mut text, glyphs, "noise   ", &self.noise_words());
@@ -165,6 +166,32 @@ impl Findings {
                 let _ = write!(text, "{:>6.1}", share(losses, *cause));
             }
             text.push('\n');
+        }
+    }
+
+    /// What the processor counted, where it did.
+    fn counters_lines(&self, text: &mut String) {
+        if self.points.iter().all(|point| point.counters.counted.is_none()) {
+            return;
+        }
+        let _ = writeln!(
+            text,
+            "\n{:>6} {:>21} {:>10} {:>22}",
+            "ranks", "instructions a cycle", "clock", "cache misses an index"
+        );
+        let cell = |value: Option<f64>, write: &dyn Fn(f64) -> String| {
+            value.map_or_else(|| "-".to_owned(), write)
+        };
+        for point in &self.points {
+            let counters = &point.counters;
+            let _ = writeln!(
+                text,
+                "{:>6} {:>21} {:>10} {:>22}",
+                point.figures.procs,
+                cell(counters.per_cycle, &times),
+                cell(counters.frequency, &|rate| format!("{}Hz", scaled(rate))),
+                cell(counters.cache_misses, &few),
+            );
         }
     }
 

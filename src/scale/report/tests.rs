@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Findings, Glyphs, Noise, Point, Roofline, Trial};
+use super::{Counters, Findings, Glyphs, Noise, Point, Roofline, Trial};
 use crate::plots::{Activity, Row, Span};
 use crate::scaling::{Base, Fit, Kind, Law, Losses, Memory, RankTime, Spent, Study};
 
@@ -81,6 +81,13 @@ fn of(procs: &[u32], kind: Kind) -> Findings {
             items_per_s: Some(rate),
             bytes_per_s: Some(rate * BYTES),
             flops_per_s: Some(rate * 2.0),
+            counters: Counters {
+                per_cycle: Some(0.9 / f64::from(figures.procs).sqrt()),
+                frequency: Some(3.2e9 - 2e7 * f64::from(figures.procs)),
+                against_one: Some(1.0 - 0.00625 * f64::from(figures.procs - 1)),
+                cache_misses: Some(0.375),
+                counted: Some(1.0),
+            },
             marked: usize::from(figures.procs > 4) * 3,
             rerun: usize::from(figures.procs > 4) * 2,
             stayed: usize::from(figures.procs > 4),
@@ -251,12 +258,16 @@ fn a_study_of_which_little_is_known_says_so_and_draws_what_it_can() {
     for point in &mut findings.points {
         (point.imbalance, point.items_per_s) = (None, None);
         (point.bytes_per_s, point.flops_per_s) = (None, None);
+        point.counters = Counters::default();
         point.figures.time_s.ci95 = None;
         point.figures.speedup.ci95 = None;
     }
     let html = file(&findings, "report.html");
     assert!(html.contains("No verdict") && html.contains("too few samples"));
-    assert!(!html.contains("<th scope=\"col\" class=\"n\">imbalance</th>"));
+    for name in ["imbalance", "instructions a cycle", "clock", "cache misses an index"] {
+        assert!(!html.contains(&format!("<th scope=\"col\" class=\"n\">{name}</th>")), "{name}");
+    }
+    assert!(!findings.terminal(Glyphs::Ascii).contains("clock"));
     assert_eq!(html.matches("<figure>").count(), 4);
 }
 
@@ -279,6 +290,28 @@ fn the_losses_of_each_point_add_up_in_the_table_too() {
         let sum: f64 = lost.iter().map(|at| row[*at].parse::<f64>().unwrap()).sum();
         assert!((sum - 1.0).abs() < 1e-9, "{sum}: {row:?}");
     }
+}
+
+#[test]
+fn what_the_processor_counted_is_in_every_report_that_has_points() {
+    let mut findings = study();
+    findings.points[1].counters = Counters::default();
+    let (html, markdown) = (file(&findings, "report.html"), file(&findings, "report.md"));
+    let terminal = findings.terminal(Glyphs::Ascii);
+    for text in [&html, &markdown, &terminal] {
+        for said in ["instructions a cycle", "clock", "cache misses an index", "3.18 GHz", "0.3750"]
+        {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+    }
+    let csv = file(&findings, "summary.csv");
+    let rows: Vec<Vec<&str>> = csv
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(',').collect())
+        .collect();
+    let at = rows[0].iter().position(|name| *name == "frequency_hz").unwrap();
+    assert_eq!((rows[1][at], rows[2][at]), ("3180000000.0", ""));
 }
 
 #[test]

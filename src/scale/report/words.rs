@@ -32,6 +32,11 @@ pub(super) fn times(multiple: f64) -> String {
     if multiple.is_finite() { format!("{multiple:.2}") } else { "∞".to_owned() }
 }
 
+/// Writes how many there are of something that is rare.
+pub(super) fn few(count: f64) -> String {
+    format!("{count:.4}")
+}
+
 pub(super) fn ranks(count: u64) -> String {
     if count == 1 { "1 rank".to_owned() } else { format!("{count} ranks") }
 }
