@@ -101,7 +101,7 @@ impl Kernel for Spin {
 
     fn serial(&self, setting: &Setting<'_>) -> Result<(), KernelError> {
         let work = setting.params.nanoseconds("cost") * setting.size as f64;
-        busy(work * setting.params.fraction("serial"));
+        Spinning::now().busy(work * setting.params.fraction("serial"));
         Ok(())
     }
 
@@ -112,6 +112,7 @@ impl Kernel for Spin {
         let alone = setting.params.fraction("contention");
         let lock = (alone > 0.0).then(Lock::of_this_run).transpose()?;
         let costs = Costs::of(&setting);
+        let mut spinning = Spinning::now();
         let first = block.first();
         with_dtype!(block.dtype(), T => {
             let (_, result) = block.slices::<T>();
@@ -119,9 +120,9 @@ impl Kernel for Spin {
                 let cost = mean * costs.factor(index);
                 let work = cost * parallel;
                 if let Some(lock) = &lock {
-                    lock.hold(work * alone)?;
+                    lock.hold(&mut spinning, work * alone)?;
                 }
-                busy(work * (1.0 - alone));
+                spinning.busy(work * (1.0 - alone));
                 *y = T::from_i128(cost.round() as i128);
             }
         });
@@ -185,8 +186,8 @@ impl Lock {
     }
 
     /// Keeps the processor busy with the lock in hand. To get it is part of the work.
-    fn hold(&self, ns: f64) -> Result<(), KernelError> {
-        let begun = loop {
+    fn hold(&self, spinning: &mut Spinning, ns: f64) -> Result<(), KernelError> {
+        spinning.last = loop {
             let tried = Instant::now();
             match self.0.try_lock() {
                 Ok(()) => break tried,
@@ -194,7 +195,7 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(refused(&error)),
             }
         };
-        busy_since(begun, ns);
+        spinning.busy(ns);
         self.0.unlock().map_err(|error| refused(&error))
     }
 }
@@ -203,25 +204,33 @@ fn refused(error: &std::io::Error) -> KernelError {
     KernelError::new(format!("contention takes a lock on the launcher's folder in /proc: {error}"))
 }
 
-/// Keeps the processor busy for this many nanoseconds of its own time.
-fn busy(ns: f64) {
-    busy_since(Instant::now(), ns);
+/// Keeps the processor busy, piece after piece.
+struct Spinning {
+    last: Instant,
+    /// What was done too much is a part of the next piece, so that many take no longer than all of them.
+    ahead: Duration,
 }
 
-/// The same, where the work began a moment ago.
-fn busy_since(begun: Instant, ns: f64) {
-    const GAP: Duration = Duration::from_micros(20);
-    const LOOK: Duration = Duration::from_micros(1);
-    let work = Duration::from_nanos(ns as u64);
-    let mut spent = Duration::ZERO;
-    let mut last = begun;
-    while spent < work {
-        std::hint::spin_loop();
-        let now = Instant::now();
-        let passed = now - last;
-        // A gap counts as one look, not as nothing: under an emulator every step is a gap.
-        spent += if passed > GAP { LOOK } else { passed };
-        last = now;
+impl Spinning {
+    fn now() -> Self {
+        Self { last: Instant::now(), ahead: Duration::ZERO }
+    }
+
+    /// Spins for this many nanoseconds of the rank's own time.
+    fn busy(&mut self, ns: f64) {
+        const GAP: Duration = Duration::from_micros(20);
+        const LOOK: Duration = Duration::from_micros(1);
+        let work = Duration::from_nanos(ns as u64);
+        let mut spent = self.ahead;
+        while spent < work {
+            std::hint::spin_loop();
+            let now = Instant::now();
+            let passed = now - self.last;
+            // A gap counts as one look, not as nothing: under an emulator every step is a gap.
+            spent += if passed > GAP { LOOK } else { passed };
+            self.last = now;
+        }
+        self.ahead = spent - work;
     }
 }
 
