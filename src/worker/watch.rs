@@ -1,9 +1,10 @@
 //! What disturbs this rank while passes are timed.
 //!
-//! A rank reads its own figures right before the clock of the first timed pass, and again after the last
-//! barrier: nothing that is read is in what is timed, and nothing that came before, exec or the touching of
-//! pages, is in what is read. What concerns the machine, and takes longer to read, rank 0 reads for all,
-//! before the barrier that the first timed pass begins with: the others wait a little longer there.
+//! A rank reads its own figures before the barrier that the first timed pass begins with, and again after the
+//! last one: nothing that is read is in what is timed, and next to nothing that came before, exec or the touching
+//! of pages, is in what is read. Not after that barrier: the clock runs as soon as one rank has left it, and
+//! another that has to wait for its CPU then makes the pass longer by all of that. What concerns the machine, and
+//! takes longer to read, rank 0 reads for all, there too: the others wait a little longer.
 
 use super::rank::Rank;
 use crate::host::affinity::{self, CpuSet};
@@ -96,9 +97,10 @@ impl Watch {
     /// The next barrier is the one that the first timed pass begins with.
     pub(super) fn before_barrier(&mut self) {
         self.machine_began = self.machine.as_mut().map(Machine::look);
+        self.begin();
     }
 
-    /// A timed pass begins; the first one counts.
+    /// A timed pass begins. It counts in a process that was not there before the first one's barrier.
     pub(super) fn begin(&mut self) {
         if self.began.is_none() {
             self.began = Some(Began {

@@ -273,11 +273,50 @@ fn spin_does_its_serial_share_on_rank_0() {
 }
 
 #[test]
+fn what_is_planted_in_spin_changes_no_result_with_the_ranks() {
+    let sandbox = Sandbox::new();
+    let uneven = "-q -k spin --size 5 --param cost=1us --param imbalance=0.5 --verify full -n";
+    for procs in [1, 2, 3] {
+        let done = sandbox.spmd(&format!("{uneven} {procs}")).run().ok();
+        assert_eq!(done.text(), "Results: [500, 500, 1000, 1500, 1500]\n");
+    }
+    let plain = sandbox.spmd("-q -n 1 -k spin --size 300 --param dist=exp --output -").run().ok();
+    for procs in [1, 2, 3] {
+        let arguments = format!(
+            "-q -n {procs} -k spin --size 300 --param dist=exp --param contention=0.5 --verify full"
+        );
+        let done = sandbox.spmd(&format!("{arguments} --output -")).run().ok();
+        assert_eq!(done.text(), plain.text());
+    }
+}
+
+#[test]
+fn spin_takes_no_less_than_what_is_planted_in_it() {
+    let sandbox = Sandbox::new();
+    // Of 40 ms of work, with two ranks; whatever disturbs them makes it more.
+    for (plant, least) in [
+        ("serial=0.4", 0.4 + 0.6 / 2.0),
+        ("imbalance=0.6", 1.6 / 2.0),
+        ("contention=0.8", 0.8),
+        ("contention=1", 1.0),
+    ] {
+        let work = "-n 2 -k spin --size 40 --param cost=1ms --schedule static";
+        let record = sandbox.spmd(&format!("{work} --param {plant} --json")).run().ok().json();
+        let pass = record["time"]["pass_s"]["median"].as_f64().unwrap();
+        assert!(pass >= 0.04 * least, "{plant}: {pass} s: {record}");
+    }
+}
+
+#[test]
 fn parameters_are_checked_and_corrected() {
     let sandbox = Sandbox::new();
     for (parameter, message, hint) in [
         ("cots=1us", "kernel `spin` has no parameter `cots`", "did you mean `cost`?"),
-        ("bogus=1", "kernel `spin` has no parameter `bogus`", "it takes cost, dist, serial"),
+        (
+            "bogus=1",
+            "kernel `spin` has no parameter `bogus`",
+            "it takes cost, dist, serial, imbalance, contention",
+        ),
         ("cost=5", "`5` is no value for parameter `cost`", "a time with its unit"),
         ("cost=-1us", "`-1us` is no value for parameter `cost`", "a time with its unit"),
         ("serial=2", "`2` is no value for parameter `serial`", "a number from 0 to 1"),

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::sandbox::{Running, Sandbox, cpus};
+use crate::sandbox::{Running, Sandbox, cpus, skipped};
 
 /// The marks of a record.
 fn marks(record: &Value) -> Vec<String> {
@@ -98,4 +98,39 @@ fn samples_of_a_batch_are_marked_and_counted() {
     assert!(report.contains("0 failed, 3 disturbed"), "{report}");
     let table = String::from_utf8(sandbox.read("out/summary.csv")).unwrap();
     assert!(table.lines().last().unwrap().contains("disturbed"), "{table}");
+}
+
+#[test]
+fn a_rank_that_comes_late_to_a_timed_pass_is_marked() {
+    let cpus = cpus();
+    if cpus.len() < 2 {
+        return skipped("two ranks need two cpus");
+    }
+    let sandbox = Sandbox::new();
+    let hog = hog(&sandbox, cpus[1]);
+    let arguments =
+        format!("scale -k spin --param cost=10us --size 100 --cpus {},{}", cpus[0], cpus[1]);
+    let more = "--procs 1,2 --schedule static --repeats 150 --out s";
+    sandbox.spmd(&format!("{arguments} {more}")).run().ok();
+    hog.signal(libc::SIGTERM);
+    let _ = hog.wait();
+    let samples = String::from_utf8(sandbox.read("s/samples.jsonl")).unwrap();
+    let samples = samples.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let time = |value: &Value| value.as_f64().unwrap();
+    let late: Vec<Value> = samples
+        .filter(|sample| sample["procs"] == 2 && sample["warmup"] == false)
+        .filter(|sample| {
+            // The clock began with the first rank. Whoever waited least has come last.
+            let workers = sample["workers"].as_array().unwrap().iter();
+            let last = workers.min_by(|a, b| time(&a["wait_s"]).total_cmp(&time(&b["wait_s"])));
+            let own = last.map_or(0.0, |last| time(&last["busy_s"]) + time(&last["claim_s"]));
+            time(&sample["time"]["pass_s"]["median"]) > own + 1e-3
+        })
+        .collect();
+    if late.len() < 20 {
+        return skipped("hardly a rank came late, also where another process is at work");
+    }
+    // What a host keeps for less than a tick nobody is told of.
+    let unmarked: Vec<&Value> = late.iter().filter(|sample| marks(sample).is_empty()).collect();
+    assert!(unmarked.len() * 6 < late.len(), "of {} late: {unmarked:?}", late.len());
 }
