@@ -154,9 +154,9 @@ fn limits_are_judged_by_the_ranks_that_are_to_be() {
     let processes = limited(Resource::Processes, 6, Bound::Unlimited);
     judged(&processes, "limit-processes", Grade::Warning, "ulimit -S -u 68");
     let space = limited(Resource::Space, 1 << 30, Bound::Unlimited);
-    judged(&space, "limit-address-space", Grade::Warning, "ulimit -v unlimited");
+    judged(&space, "limit-address-space", Grade::Warning, "ulimit -S -v unlimited");
     let core = limited(Resource::Core, 1, Bound::Unlimited);
-    judged(&core, "limit-core", Grade::Note, "ulimit -c 0");
+    judged(&core, "limit-core", Grade::Note, "ulimit -S -c 0");
     let mut root = limited(Resource::Processes, 1, Bound::Unlimited);
     root.is_root = true;
     judged(&root, "limit-processes", Grade::Well, "");

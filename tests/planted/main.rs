@@ -12,9 +12,9 @@
 //!   so that most samples are whole even where others are at work. Ranks wait for one another without sleeping:
 //!   to wake up takes a share of such a pass that no plant knows of.
 //! - They are alone: a test binary runs beside no other, and a lock keeps its tests apart.
-//! - What is missed is asked again, at most three times: an interval of 95 % misses by itself, and a median
-//!   moves where more than half of the samples were disturbed, which their labels then say. What a study gets
-//!   wrong it gets wrong again.
+//! - What is missed is asked again: an interval of 95 % misses by itself, and a median moves where samples were
+//!   disturbed, which their labels then say. What a study gets wrong it gets wrong again: three studies that were
+//!   left alone and miss are a failure. Where the machine leaves none alone there is no answer, and the test says so.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -28,8 +28,12 @@ use self::sandbox::Sandbox;
 #[allow(dead_code, reason = "the other test binary uses all of it")]
 mod sandbox;
 
-/// How often a study is made before it is wrong.
-const TRIES: usize = 4;
+/// How often a study is made at most.
+const TRIES: usize = 6;
+/// So many that nothing disturbed, and that miss, are wrong.
+const WRONG: usize = 3;
+/// Of more samples than this share that stayed marked, a study was disturbed.
+const DISTURBED: f64 = 0.2;
 /// How exact a plant is, over the work: a microsecond and a quarter of each rank, of half a millisecond. What
 /// claims cost, and to hand the lock on, is in both figures and not alike.
 const EXACT: f64 = 0.005;
@@ -58,10 +62,14 @@ struct Said {
     losses: Vec<(String, f64)>,
     imbalance: f64,
     verdict: String,
-    noise: String,
+    noise: Value,
 }
 
 impl Said {
+    fn is_disturbed(&self) -> bool {
+        number(&self.noise["stayed_marked"]) > DISTURBED * number(&self.noise["samples"])
+    }
+
     fn by(&self, cause: &str) -> f64 {
         self.losses.iter().find(|(name, _)| name == cause).unwrap().1
     }
@@ -90,7 +98,7 @@ fn study(sandbox: &Sandbox, work: &str, plant: &str) -> Said {
             .collect(),
         imbalance: number(&found["points"][1]["imbalance"]),
         verdict: found["verdict"].as_str().unwrap().to_owned(),
-        noise: found["noise"].to_string(),
+        noise: found["noise"].clone(),
     }
 }
 
@@ -132,10 +140,10 @@ impl Plant {
         static ALONE: Mutex<()> = Mutex::new(());
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let sandbox = Sandbox::new();
-        let mut told = Vec::new();
+        let (mut told, mut wrong) = (Vec::new(), 0);
         for tried in 0..TRIES {
             // Whatever disturbs now may be over then.
-            thread::sleep(Duration::from_secs((1 << tried) - 1));
+            thread::sleep(Duration::from_secs((1 << tried.min(3)) - 1));
             let without = study(&sandbox, self.work, self.without);
             let with = study(&sandbox, self.work, self.with);
             let missed = self.missed(&with, &without);
@@ -144,8 +152,11 @@ impl Plant {
             }
             let missed = missed.join("; ");
             told.push(format!("{missed}\n  noise: {} and {}", without.noise, with.noise));
+            wrong += usize::from(!without.is_disturbed() && !with.is_disturbed());
+            assert!(wrong < WRONG, "`{}` was not recovered:\n{}", self.with, told.join("\n"));
         }
-        panic!("`{}` was recovered by none of {TRIES} studies:\n{}", self.with, told.join("\n"));
+        let (with, told) = (self.with, told.join("\n"));
+        sandbox::skipped(&format!("`{with}`: the machine was too busy to tell:\n{told}"));
     }
 }
 
