@@ -107,13 +107,20 @@ fn a_rank_that_comes_late_to_a_timed_pass_is_marked() {
         return skipped("two ranks need two cpus");
     }
     let sandbox = Sandbox::new();
-    let hog = hog(&sandbox, cpus[1]);
-    let arguments =
-        format!("scale -k spin --param cost=10us --size 100 --cpus {},{}", cpus[0], cpus[1]);
-    let more = "--procs 1,2 --schedule static --repeats 150 --out s";
-    sandbox.spmd(&format!("{arguments} {more}")).run().ok();
-    hog.signal(libc::SIGTERM);
-    let _ = hog.wait();
+    // In one session: of two the system would give each its share, and whoever wakes in one would come first.
+    let script = format!(
+        r#"
+        "$0" -q -n 1 -k spin --param cost=1ms --size 600000 --cpus {1} >/dev/null 2>&1 & hog=$!
+        sleep 0.2
+        "$0" scale -k spin --param cost=10us --size 100 --cpus {0},{1} --procs 1,2 --schedule static \
+            --repeats 500 --out s
+        code=$?
+        kill $hog; wait $hog
+        exit $code
+        "#,
+        cpus[0], cpus[1]
+    );
+    sandbox.shell(&script).run().ok();
     let samples = String::from_utf8(sandbox.read("s/samples.jsonl")).unwrap();
     let samples = samples.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let time = |value: &Value| value.as_f64().unwrap();
@@ -127,7 +134,7 @@ fn a_rank_that_comes_late_to_a_timed_pass_is_marked() {
             time(&sample["time"]["pass_s"]["median"]) > own + 1e-3
         })
         .collect();
-    if late.len() < 20 {
+    if late.len() < 12 {
         return skipped("hardly a rank came late, also where another process is at work");
     }
     // What a host keeps for less than a tick nobody is told of.
