@@ -121,7 +121,6 @@ impl Run {
     }
 
     /// Computes in a plain loop: one rank, memory of its own, no claims, nothing saved.
-    #[must_use]
     pub fn plain(mut self) -> Self {
         self.options.plain = Some(true);
         self
