@@ -270,6 +270,26 @@ fn spread(keyed: &[(usize, &Place)]) -> Vec<u32> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_cpus_that_are_watched_are_counted_once_each_or_are_all_that_may_be_used() {
+        let of = |pins: &[Option<u32>], cpus| {
+            let placement = Placement {
+                procs: pins.len() as u32,
+                because: "",
+                pins: pins.to_vec(),
+                cpus,
+                places: Vec::new(),
+                neighbours: 1,
+                crowding: Crowding::Roomy,
+                warnings: Vec::new(),
+            };
+            placement.watched()
+        };
+        assert_eq!(of(&[Some(0), Some(1), Some(0)], 8), 2);
+        assert_eq!(of(&[None, None], 8), 8);
+        assert_eq!(of(&[Some(3), None], 8), 8);
+    }
+
     /// Two packages of two cores of two threads, numbered as Linux does: threads 4.. are siblings.
     fn smt() -> Vec<Place> {
         (0..8)

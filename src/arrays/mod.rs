@@ -141,8 +141,9 @@ impl<'a> Arrays<'a> {
     pub(crate) fn steps(&self, ns_per_index: f64) -> Steps {
         /// Nanoseconds: between two blocks a rank looks whether it is to stop, and is seen to go on.
         const LONG: f64 = 1e6;
-        /// Nanoseconds: a plain loop looks as rarely as it can be waited for.
-        const UNSEEN: f64 = 1e8;
+        /// Nanoseconds: a plain loop is cut as rarely as nobody could measure, and a kernel that takes ten times
+        /// what it states is not yet taken for one that hangs.
+        const UNSEEN: f64 = 1e7;
         /// Nanoseconds a byte: what computes for longer than this does not wait for memory.
         const BUSY: f64 = 1.0;
         let direct = match (self.reads, &self.input, &self.operands) {

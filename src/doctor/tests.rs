@@ -62,7 +62,8 @@ fn two_sockets_are_fit_but_for_one_governor_and_turbo() {
     assert!(finding(&facts, "governor").found.contains("`powersave` on cpus 7"));
     judged(&facts, "turbo", Grade::Note, "echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo");
     judged(&facts, "huge-pages-shared", Grade::Well, "");
-    judged(&facts, "huge-pages-reserved", Grade::Note, "nr_hugepages");
+    let back = "echo 5 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+    judged(&facts, "huge-pages-reserved", Grade::Note, back);
     judged(&facts, "perf", Grade::Note, "kernel.perf_event_paranoid=2");
     facts.counters.paranoid = Some(2);
     judged(&facts, "perf", Grade::Well, "");
@@ -210,6 +211,11 @@ fn a_full_or_missing_dev_shm_stops_a_run() {
     room.free = Some(4096);
     facts.inventory.memory.dev_shm = Some(room);
     judged(&facts, "dev-shm", Grade::Stop, "--backing memfd");
+    // One that is as large as memory is full: nothing is told that would make it smaller.
+    room.bytes = facts.inventory.memory.most().unwrap();
+    facts.inventory.memory.dev_shm = Some(room);
+    judged(&facts, "dev-shm", Grade::Stop, "spmd clean");
+    assert!(!finding(&facts, "dev-shm").fix.as_deref().unwrap().contains("remount"));
     facts.inventory.memory.dev_shm = None;
     judged(&facts, "dev-shm", Grade::Stop, "--backing memfd");
 }

@@ -169,6 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn steal_is_held_against_the_cpus_that_were_watched_and_not_the_ranks() {
+        let stolen = Disturbed { stolen: Some(3_000_000), ..QUIET };
+        let marked = |ranks: usize, cpus| {
+            let mut all = vec![QUIET; ranks];
+            all[0] = stolen;
+            Noise::of(&all, cpus, 0.1, Crowding::Crowded).marked
+        };
+        // 3 ms of 0.1 s are 3 % of one CPU, 1.5 % of two, and 0.75 % of four.
+        assert_eq!(marked(64, 2), [Mark::Steal]);
+        assert_eq!(marked(1, 4), []);
+        assert_eq!(marked(1, 1), [Mark::Steal]);
+    }
+
+    #[test]
     fn ranks_that_take_turns_do_not_disturb_one_another() {
         let turns =
             Disturbed { switches: Some(9), delayed: Some(50_000_000), moved: Some(1), ..QUIET };

@@ -35,8 +35,8 @@ pub(crate) struct Context<'a> {
 
 /// A run of consecutive indices with their inputs and room for their results.
 ///
-/// At most 8 KiB of results where inputs are copied or saved, so that all of it stays in the nearest cache,
-/// else 64 KiB; a run can be stopped between two blocks of a long chunk.
+/// At most 8 KiB of results where inputs are converted or saved, so that all of it stays in the nearest cache,
+/// else 64 KiB, and in a plain loop as much as 10 ms of work; a run can be stopped between two blocks of a long chunk.
 #[derive(Debug)]
 pub struct Block<'a> {
     context: Context<'a>,

@@ -2,19 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::bound::Bound;
 use super::ceiling::Ceilings;
+use super::notes::{about_serial, deaths, shared, slower};
 use super::report::{Counters, Findings, Noise, Point, Roofline, Trial as Shown};
-use super::trials::{Ended, Measured, Trial};
+use super::trials::{Measured, Trial};
 use crate::error::Explained;
-use crate::figures::scaled;
 use crate::scaling::{
-    Base, Estimate, Fit, Gate, Kind, Law, Losses, Memory, Outcome, Prediction, Reached, Study,
-    verdict,
+    Base, Estimate, Fit, Gate, Kind, Law, Losses, Outcome, Prediction, Reached, Study, verdict,
 };
 use crate::statistics::{interval, median};
-
-/// A clock that is slower by less says nothing: medians are no nearer.
-const SLOWER: f64 = 0.02;
 
 /// What is known of a study beside its samples.
 #[derive(Clone, Debug)]
@@ -57,8 +54,8 @@ pub(crate) struct WholeRun {
     pub(crate) losses: Option<Losses>,
 }
 
-/// Answers. Refused where there are no samples to answer by.
-/// Speedups are multiples of the serial loop's, where one was measured.
+/// Answers; speedups are multiples of the serial loop's time, where one was measured. Refused where there are no
+/// samples to answer by.
 pub(crate) fn found(
     points: &[Measured],
     serial: Option<&Measured>,
@@ -80,9 +77,9 @@ pub(crate) fn found(
     }
     let based = serial.or_else(|| points.iter().find(|point| point.procs == 1));
     let base = based.and_then(Measured::middle);
-    let cached = Cached::of(points, &given);
-    let cached_notes = cached.notes(points);
-    let losses = losses(points, base, &cached, Trial::pass_spent);
+    let bound = Bound::of(points, &given.ceilings, given.caches);
+    let bound_notes = bound.notes(points);
+    let losses = losses(points, base, &bound, Trial::pass_spent);
     let figures = study.figures();
     let most = points.iter().map(|point| point.procs).max().unwrap_or(1);
     let ahead = [most.saturating_mul(2), most.saturating_mul(4)];
@@ -101,7 +98,7 @@ pub(crate) fn found(
                 &trial.run_spent(),
                 &base.run_spent(),
                 work(trial, base),
-                cached.memory(point.procs, trial),
+                bound.memory(point.procs, trial),
             )
         }),
     });
@@ -143,7 +140,7 @@ pub(crate) fn found(
     let notes = given
         .notes
         .into_iter()
-        .chain(cached_notes)
+        .chain(bound_notes)
         .chain(deaths(points))
         .chain(serial.map(about_serial))
         .chain(counted);
@@ -164,7 +161,7 @@ pub(crate) fn found(
         losses,
         roofline,
         trial: given.trial,
-        noise: noise(points.iter()),
+        noise: noise(points),
         ended: given.ended,
         seed: given.seed,
         environment: given.environment,
@@ -172,135 +169,11 @@ pub(crate) fn found(
     Ok(Found { findings, runs, gates })
 }
 
-/// Says which samples are of runs that survived deaths: they count, and the deaths cost time.
-fn deaths(points: &[Measured]) -> Option<String> {
-    let trials = points.iter().flat_map(|point| &point.trials);
-    let count = trials.filter(|trial| trial.recovered > 0).count();
-    (count > 0).then(|| {
-        format!("{count} samples that count are of runs in which ranks died and were replaced")
-    })
-}
-
-/// Says what the serial loop's figures rest on.
-fn about_serial(serial: &Measured) -> String {
-    let marked = |trial: &&Trial| !trial.noise.marked.is_empty();
-    format!(
-        "the plain serial loop: one rank, memory of its own, no claims, nothing saved; {} samples count, {} of \
-         them marked, {} were made again; its end: {}",
-        serial.trials.len(),
-        serial.trials.iter().filter(marked).count(),
-        serial.replaced.len(),
-        serial.ended.name(),
-    )
-}
-
-/// Which points memory does not bound.
-///
-/// Where all that a pass moves fits in the last caches, they may hold it, whatever its rate: it then happens to
-/// be near memory's. Where it does not, a rate far beyond memory's says that they hold a part. Not every rate
-/// beyond it does: the ceiling is that of triad, which reads, too, what it overwrites, a third more than is
-/// counted; what overwrites its input does not.
-struct Cached<'a> {
-    caches: Option<u64>,
-    ceilings: &'a Ceilings,
-    /// From so many ranks on caches hold a part.
-    from: Option<u32>,
-}
-
-impl<'a> Cached<'a> {
-    fn of(points: &[Measured], given: &'a Given) -> Self {
-        const BEYOND: f64 = 1.45;
-        let ceilings = &given.ceilings;
-        let beyond = |point: &&Measured| {
-            let pair = point.middle().zip(ceilings.of(point.procs));
-            pair.is_some_and(|(trial, most)| trial.throughput.bytes_per_s > BEYOND * most)
-        };
-        let from = points.iter().filter(beyond).map(|point| point.procs).min();
-        Self { caches: given.caches, ceilings, from }
-    }
-
-    fn fits(&self, trial: &Trial) -> bool {
-        self.caches.is_some_and(|caches| trial.bytes() <= caches as f64)
-    }
-
-    /// Returns what memory bounds a point by.
-    fn memory(&self, procs: u32, trial: &Trial) -> Option<Memory> {
-        let ceiling = self.ceilings.of(procs)?;
-        let held = self.fits(trial) || self.from.is_some_and(|from| procs >= from);
-        (!held).then(|| Memory { bytes: trial.bytes(), ceiling })
-    }
-
-    /// Says why points are not held against memory.
-    fn notes(&self, points: &[Measured]) -> Vec<String> {
-        let mut fit = Vec::new();
-        let mut largest = 0.0_f64;
-        for point in points {
-            if let Some((trial, _)) = point.middle().zip(self.ceilings.of(point.procs))
-                && self.fits(trial)
-            {
-                fit.push(point.procs.to_string());
-                largest = largest.max(trial.bytes());
-            }
-        }
-        let caches = self.caches.unwrap_or(0) as f64;
-        let fit = (!fit.is_empty()).then(|| {
-            format!(
-                "{}: a pass moves {:.1} MB at most, and the last caches hold {:.1} MB: nothing is held against \
-                 memory's ceiling there",
-                fit.join(", "),
-                largest / 1e6,
-                caches / 1e6
-            )
-        });
-        let beyond = self.from.map(|from| {
-            format!(
-                "from {from} on, ranks move far more than memory gives, so that caches hold a part of what they \
-                 work on; nothing is held against memory's ceiling there"
-            )
-        });
-        fit.into_iter().chain(beyond).collect()
-    }
-}
-
-/// Names the points at which the clock was slower than with one rank.
-fn slower(points: &[Point]) -> Option<String> {
-    let clock = |point: &Point| point.counters.frequency.map(|rate| format!("{}Hz", scaled(rate)));
-    let one = points.iter().find(|point| point.figures.procs == 1).and_then(clock)?;
-    let slower: Vec<String> = points
-        .iter()
-        .filter_map(|point| {
-            let below = 1.0 - point.counters.against_one?;
-            let procs = point.figures.procs;
-            (below > SLOWER).then(|| {
-                Some(format!("{:.1} % with {procs} ranks ({})", below * 100.0, clock(point)?))
-            })?
-        })
-        .collect();
-    (!slower.is_empty()).then(|| {
-        format!(
-            "the clock was slower than with one rank ({one}): by {}; cycles for each second on a CPU",
-            slower.join(", by ")
-        )
-    })
-}
-
-/// Says of how much of the time counts are, where they are not of all of it.
-fn shared(points: &[Point]) -> Option<String> {
-    let least = points.iter().filter_map(|point| point.counters.counted).reduce(f64::min)?;
-    (least < 1.0).then(|| {
-        format!(
-            "the processor's counters were shared with others: what they say is of {:.1} % of the time at \
-             least, and scaled up",
-            least * 100.0
-        )
-    })
-}
-
 /// Cuts the time of each point's trial in the middle, by procs.
 fn losses(
     points: &[Measured],
     base: Option<&Trial>,
-    cached: &Cached<'_>,
+    bound: &Bound<'_>,
     spent: impl Fn(&Trial) -> crate::scaling::Spent,
 ) -> Vec<Losses> {
     let Some(base) = base else { return Vec::new() };
@@ -310,7 +183,7 @@ fn losses(
     sorted
         .into_iter()
         .map(|(point, trial)| {
-            let memory = cached.memory(point.procs, trial);
+            let memory = bound.memory(point.procs, trial);
             Losses::of(&spent(trial), &spent(base), work(trial, base), memory)
         })
         .collect()
@@ -346,9 +219,9 @@ fn shown(figures: crate::scaling::Figures, point: &Measured, one: Option<f64>) -
     }
 }
 
-fn noise<'a>(points: impl Iterator<Item = &'a Measured>) -> Noise {
+fn noise(points: &[Measured]) -> Noise {
     let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
-    for label in points.flat_map(Measured::labels) {
+    for label in points.iter().flat_map(Measured::labels) {
         *labels.entry(label).or_default() += 1;
     }
     Noise { labels: labels.into_iter().map(|(label, n)| (label.to_owned(), n)).collect() }
@@ -358,25 +231,6 @@ fn noise<'a>(points: impl Iterator<Item = &'a Measured>) -> Noise {
 fn estimate(mut values: Vec<f64>) -> Option<Estimate> {
     values.sort_by(f64::total_cmp);
     Some(Estimate { value: median(&values)?, ci95: interval(&values) })
-}
-
-/// Says in a sentence why no point has more samples.
-pub(crate) fn ending(points: &[Measured]) -> String {
-    let by = |ended: Ended| {
-        let procs: Vec<String> = points
-            .iter()
-            .filter(|point| point.ended == ended)
-            .map(|point| point.procs.to_string())
-            .collect();
-        (!procs.is_empty()).then(|| procs.join(", "))
-    };
-    let settled = by(Ended::Settled).map(|procs| format!("{procs}: the interval is narrow"));
-    let time = by(Ended::Time)
-        .map(|procs| format!("{procs}: the time was over, the interval is not narrow"));
-    let repeats =
-        by(Ended::Repeats).map(|procs| format!("{procs}: as many samples as were asked for"));
-    let said: Vec<String> = [settled, time, repeats].into_iter().flatten().collect();
-    said.join("; ")
 }
 
 #[cfg(test)]
@@ -412,7 +266,7 @@ mod tests {
                     })
                     .collect(),
                 replaced: Vec::new(),
-                ended: Ended::Settled,
+                ended: crate::scale::trials::Ended::Settled,
             })
             .to_vec()
     }
@@ -471,6 +325,24 @@ mod tests {
         let one = &found.findings.losses[0];
         assert!(one.closes() && (one.efficiency() - 0.8).abs() < 1e-9, "{one:?}");
         assert!(found.findings.notes.iter().any(|note| note.contains("7 samples")));
+    }
+
+    #[test]
+    fn samples_of_runs_that_survived_deaths_are_told() {
+        let mut points = points();
+        points[1].trials[3].recovered = 2;
+        let found = found(&points, None, given(1e12, &[])).unwrap();
+        let told = "1 samples that count are of runs in which ranks died and were replaced";
+        assert_eq!(found.findings.notes, [told]);
+    }
+
+    #[test]
+    fn one_point_is_of_the_kind_that_was_asked_for() {
+        let one = &points()[..1];
+        for kind in [Kind::Strong, Kind::Weak] {
+            let found = found(one, None, Given { kind, ..given(1e12, &[]) }).unwrap();
+            assert_eq!(found.findings.kind, kind);
+        }
     }
 
     #[test]

@@ -9,14 +9,18 @@
 //! trials     what the samples of a study say of each point
 //! ceiling    how fast this machine's memory is, with so many ranks
 //! traced     one more trial, to be looked at rank by rank
+//! bound      what memory bounds a point by, where caches do not hold what is moved
 //! findings   trials → points, laws, losses, verdict
+//! notes      what a reader has to know beside them, in sentences
 //! document   the JSON, and the points as Extra-P reads them
 //! report     tables, pictures and pages of it
 //! ```
 
+mod bound;
 mod ceiling;
 mod document;
 mod findings;
+mod notes;
 mod numbers;
 mod question;
 pub(crate) mod report;
@@ -25,7 +29,8 @@ mod trials;
 
 pub(crate) use self::ceiling::{Ceilings, NAME as CEILINGS, is_idle};
 pub(crate) use self::document::extrap;
-pub(crate) use self::findings::{Found, Given, ending, found};
+pub(crate) use self::findings::{Found, Given, found};
+pub(crate) use self::notes::ending;
 pub(crate) use self::numbers::Numbers;
 pub(crate) use self::question::{Baseline, Effort, Question};
 pub(crate) use self::traced::traced;

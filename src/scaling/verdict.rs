@@ -174,7 +174,16 @@ mod tests {
         let trial = ranks(&busy, busy[0]);
         let losses = [Losses::of(&trial, &Spent::serial(100.0), 1.0, None)];
         let serial = fit(&|p| 4.8 + 95.2 / p);
-        assert_eq!(verdict(&losses, &[serial], &[]).unwrap(), "serial share 4.8 % limits to 20.8x");
+        assert_eq!(
+            verdict(&losses, std::slice::from_ref(&serial), &[]).unwrap(),
+            "serial share 4.8 % limits to 20.8x"
+        );
+        let mut doubted = serial.clone();
+        doubted.goodness.missed = vec![8];
+        assert!(
+            verdict(&losses, &[doubted], &[]).unwrap().starts_with("imbalance"),
+            "one point is off"
+        );
         let uneven = fit(&|p| if p > 1.0 { 130.0 / p } else { 100.0 });
         assert!(verdict(&losses, &[uneven], &[]).unwrap().starts_with("imbalance"));
     }

@@ -1,6 +1,6 @@
 //! What the processor's counters said of one rank while passes were timed, in its slot.
 
-use super::sync::{AtomicU64, Relaxed};
+use super::told::Told;
 
 /// What one rank has counted from the first timed pass to the last; `None`: nobody says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,31 +16,26 @@ pub(crate) struct Counted {
     pub(crate) refused: Option<u64>,
 }
 
-/// The same as words: each one more than what it says, or 0.
+/// The same as words.
 #[derive(Debug)]
-#[repr(C)]
-pub(crate) struct CountedWords([AtomicU64; 6]);
+#[repr(transparent)]
+pub(crate) struct CountedWords(Told<6>);
 
 impl CountedWords {
-    /// Words in memory of their own: loom's atomics cannot lie in a mapping.
-    #[cfg(all(test, spmd_loom))]
+    #[cfg(test)]
     pub(super) fn new() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+        Self(Told::new())
     }
 
     /// Writes them down. The rank is the only writer.
     pub(crate) fn store(&self, counted: &Counted) {
         let Counted { cycles, instructions, cache_misses, enabled, running, refused } = *counted;
         let all = [cycles, instructions, cache_misses, enabled, running, refused];
-        for (word, value) in self.0.iter().zip(all) {
-            // Figures, read after the rank has left.
-            word.store(value.map_or(0, |value| value.saturating_add(1)), Relaxed);
-        }
+        self.0.store(all);
     }
 
     pub(crate) fn load(&self) -> Counted {
-        let all = self.0.each_ref().map(|word| word.load(Relaxed).checked_sub(1)); // The rank has left.
-        let [cycles, instructions, cache_misses, enabled, running, refused] = all;
+        let [cycles, instructions, cache_misses, enabled, running, refused] = self.0.load();
         Counted { cycles, instructions, cache_misses, enabled, running, refused }
     }
 }
@@ -51,7 +46,7 @@ mod tests {
 
     #[test]
     fn what_nobody_counts_is_not_nothing() {
-        let words = CountedWords(std::array::from_fn(|_| AtomicU64::new(0)));
+        let words = CountedWords::new();
         assert_eq!(words.load(), Counted::default());
         let counted = Counted { cycles: Some(0), running: Some(7), ..Counted::default() };
         words.store(&counted);

@@ -1,6 +1,6 @@
 //! What disturbed one rank while passes were timed, in its slot.
 
-use super::sync::{AtomicU64, Relaxed};
+use super::told::Told;
 
 /// What one rank has seen from the first timed pass to the last; `None`: nobody says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,16 +23,15 @@ pub(crate) struct Disturbed {
     pub(crate) overheated: Option<u64>,
 }
 
-/// The same as words: each one more than what it says, or 0.
+/// The same as words.
 #[derive(Debug)]
-#[repr(C)]
-pub(crate) struct DisturbedWords([AtomicU64; 8]);
+#[repr(transparent)]
+pub(crate) struct DisturbedWords(Told<8>);
 
 impl DisturbedWords {
-    /// Words in memory of their own: loom's atomics cannot lie in a mapping.
-    #[cfg(all(test, spmd_loom))]
+    #[cfg(test)]
     pub(super) fn new() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+        Self(Told::new())
     }
 
     /// Writes them down. The rank is the only writer.
@@ -40,15 +39,12 @@ impl DisturbedWords {
         let Disturbed { switches, major_faults, moved, delayed, .. } = *seen;
         let Disturbed { stolen, throttled, slowed, overheated, .. } = *seen;
         let all = [switches, major_faults, moved, delayed, stolen, throttled, slowed, overheated];
-        for (word, value) in self.0.iter().zip(all) {
-            // Figures, read after the rank has left.
-            word.store(value.map_or(0, |value| value.saturating_add(1)), Relaxed);
-        }
+        self.0.store(all);
     }
 
     pub(crate) fn load(&self) -> Disturbed {
-        let all = self.0.each_ref().map(|word| word.load(Relaxed).checked_sub(1)); // The rank has left.
-        let [switches, major_faults, moved, delayed, stolen, throttled, slowed, overheated] = all;
+        let [switches, major_faults, moved, delayed, stolen, throttled, slowed, overheated] =
+            self.0.load();
         Disturbed { switches, major_faults, moved, delayed, stolen, throttled, slowed, overheated }
     }
 }
@@ -59,7 +55,7 @@ mod tests {
 
     #[test]
     fn what_nobody_says_is_not_nothing() {
-        let words = DisturbedWords(std::array::from_fn(|_| AtomicU64::new(0)));
+        let words = DisturbedWords::new();
         assert_eq!(words.load(), Disturbed::default());
         let seen = Disturbed { switches: Some(0), stolen: Some(7), ..Disturbed::default() };
         words.store(&seen);

@@ -43,6 +43,7 @@ mod readings;
 mod segment;
 mod sweep;
 mod sync;
+mod told;
 mod trail;
 mod words;
 

@@ -149,6 +149,59 @@ fn a_weak_study_computes_as_much_with_each_rank() {
 }
 
 #[test]
+fn a_weak_study_of_one_rank_is_weak() {
+    let sandbox = Sandbox::new();
+    let found = study(&sandbox, "--weak --procs 1 --repeats 2 --json").ok().json();
+    assert_eq!((&found["kind"], found["points"].as_array().unwrap().len()), (&"weak".into(), 1));
+}
+
+#[test]
+fn another_question_in_the_same_directory_has_its_own_trace_and_pictures() {
+    let sandbox = Sandbox::new();
+    study(&sandbox, "--repeats 2 --schedule static --out s").ok();
+    let trace = sandbox.read("s/trace.json");
+    assert!(!sandbox.read("s/serial-share.svg").is_empty());
+    study(&sandbox, "--repeats 2 --schedule static --out s").ok();
+    assert_eq!(sandbox.read("s/trace.json"), trace, "the same question has it already");
+    study(&sandbox, "--repeats 2 --schedule dynamic,100 --out s").ok();
+    let text = String::from_utf8(sandbox.read("s/trace.json")).unwrap();
+    assert!(text.contains("dynamic,100"), "of the schedule that was asked for");
+    study(&sandbox, "--procs 1 --repeats 2 --schedule dynamic,100 --out s").ok();
+    let pictures = fs::read_dir(sandbox.path("s")).unwrap().flatten();
+    let pictures: Vec<_> = pictures.map(|file| file.file_name()).collect();
+    assert!(!pictures.contains(&"serial-share.svg".into()), "one rank has none: {pictures:?}");
+    assert!(pictures.contains(&"time.svg".into()));
+}
+
+#[test]
+fn samples_that_cannot_be_of_their_point_are_refused() {
+    let sandbox = Sandbox::new();
+    study(&sandbox, "--repeats 2 --out s").ok();
+    let good = String::from_utf8(sandbox.read("s/samples.jsonl")).unwrap();
+    let edited = |edit: fn(&mut Value)| -> String {
+        let lines = good.lines().map(|line| {
+            let mut sample: Value = serde_json::from_str(line).unwrap();
+            if sample["procs"] == 2 && sample["warmup"] == false {
+                edit(&mut sample);
+            }
+            format!("{sample}\n")
+        });
+        lines.collect()
+    };
+    let edits: [fn(&mut Value); 3] = [
+        |sample| sample["workers"] = Value::Array(Vec::new()),
+        |sample| sample["time"]["pass_s"]["median"] = 1e308.into(),
+        |sample| sample["workers"][0]["busy_s"] = (-1.0).into(),
+    ];
+    for edit in edits {
+        sandbox.write("s/samples.jsonl", edited(edit));
+        study(&sandbox, "--repeats 2 --out s").failed(2, "is none of a study");
+    }
+    sandbox.write("s/samples.jsonl", &good);
+    study(&sandbox, "--repeats 2 --out s").ok();
+}
+
+#[test]
 fn a_gate_that_is_not_met_is_exit_4_with_found_and_wanted() {
     let sandbox = Sandbox::new();
     study(&sandbox, "--repeats 2 --require speedup@1>=1 --require time<=1000s").ok();
@@ -204,6 +257,7 @@ fn what_no_study_can_be_made_of_is_refused_before_anything_runs() {
         ("--target-ci 2", "no share above 0 and below 1"),
         ("--require efficency>=1", "did you mean `efficiency`?"),
         ("--require efficiency@4>=0.5", "no point with 4 ranks"),
+        ("--size 0 --out s", "no times to compare"),
     ] {
         study(&sandbox, more).failed(2, says);
     }

@@ -263,3 +263,14 @@ fn paragraph(text: &mut String, glyphs: Glyphs, heading: &str, words: &str) {
     }
     let _ = writeln!(text, "{line}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_interval_is_not_taken_for_none() {
+        assert_eq!(short("[100.12, 105.33]"), "[100.12, 105.33]");
+        assert_eq!(short("[too few samples]"), "[few samples]");
+    }
+}

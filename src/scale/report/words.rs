@@ -80,3 +80,20 @@ pub(super) fn law_name(law: Law) -> String {
     let name = law.name();
     name.strip_prefix("the ").unwrap_or(name).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_so_by_definition_is_exact() {
+        let of = |value: f64, ends: Option<[f64; 2]>| {
+            interval(Estimate { value, ci95: ends }, |number| format!("{number:.2}"))
+        };
+        assert_eq!(of(1.0, Some([1.0, 1.0])), "exact");
+        assert_eq!(of(2.0, Some([2.0, 2.0])), "[2.00, 2.00]", "equal samples are measured, too");
+        assert_eq!(of(0.0, Some([0.0, 0.0])), "[0.00, 0.00]");
+        assert_eq!(of(3.0, Some([2.0, f64::INFINITY])), "[2.00, ∞]");
+        assert_eq!(of(3.0, None), "[too few samples]");
+    }
+}
