@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::done::Done;
 use super::journal::{self, Event, Reruns};
 use super::lines::{self, Extent, Lines};
 use super::lock::Lock;
@@ -12,7 +13,7 @@ use super::machine::Machine;
 use super::place;
 use super::plan::{self, Edited, PlanLine};
 use super::reports::Study;
-use super::samples::{self, Done, Sample, Samples};
+use super::samples::{self, Sample, Samples};
 use super::syncer::Syncer;
 use super::visits::{MixMachines, Visits};
 use crate::batch::key::{Key, Short};

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::done::Done;
 use super::journal::{self, Reruns};
 use super::plan::{self, Edited, PlanLine};
-use super::samples::{Done, Samples};
+use super::samples::Samples;
 use super::{lines, place};
 use crate::batch::key::Key;
 use crate::error::Error;

@@ -5,7 +5,7 @@
 //! batch.toml     the file, as it was read last
 //! env.json       each visit, with the machine it found            visits, machine
 //! plan.jsonl     a line a point: key and all it is made of        plan
-//! samples.jsonl  a line a trial: the truth, only appended to      samples
+//! samples.jsonl  a line a trial: the truth, only appended to      samples, done
 //! journal.jsonl  what happened when, only appended to             journal
 //! logs/          what single trials leave
 //! summary.csv, report.md, …   made from these, at any time        reports
@@ -19,6 +19,7 @@
 //! trial whose line is there is done, every other one is not.
 
 mod directory;
+mod done;
 mod earlier;
 mod journal;
 mod lines;
@@ -33,13 +34,14 @@ mod syncer;
 mod visits;
 
 pub(crate) use self::directory::{Directory, Visit};
+pub(crate) use self::done::{Done, Figures, Outcome, Trial};
 pub(crate) use self::earlier::Earlier;
 pub(crate) use self::journal::{End, Event};
 pub(crate) use self::machine::Machine;
 pub(crate) use self::plan::{Edited, PlanLine};
 pub(crate) use self::reading::{SAMPLES, samples_of};
 pub(crate) use self::reports::Remarks;
-pub(crate) use self::samples::{Done, Figures, Outcome, Sample, Trial, failure};
+pub(crate) use self::samples::{Sample, failure};
 pub(crate) use self::visits::MixMachines;
 
 #[cfg(test)]

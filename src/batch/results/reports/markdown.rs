@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::study::{Point, Study, Summary, cell};
-use crate::batch::results::samples::Status;
+use crate::batch::results::done::Status;
 use crate::figures::{scaled, time};
 
 pub(super) fn text(study: &Study) -> String {

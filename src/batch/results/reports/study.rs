@@ -6,9 +6,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::batch::results::Outcome;
+use crate::batch::results::done::{Done, Figures, Status, Trial};
 use crate::batch::results::machine::Machine;
 use crate::batch::results::plan::{self, PlanLine, Standing, flat, shown};
-use crate::batch::results::samples::{Done, Figures, Samples, Status, Trial};
+use crate::batch::results::samples::Samples;
 use crate::batch::results::visits::Visits;
 use crate::error::Error;
 use crate::statistics::{deviation, interval, mean, median, quantile};
