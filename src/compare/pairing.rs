@@ -127,8 +127,8 @@ fn doubts(side: &str, of: &Source) -> Vec<String> {
     let few = few.count();
     let few = (few > 0).then(|| {
         format!(
-            "{side} has passes of fewer than {RUNS} runs ({few} points): what differs from run to run is not in \
-             their interval; `spmd batch` with `repeats` makes each sample a run of its own"
+            "{side} has passes of fewer than {RUNS} runs, at {few} of its points: what differs from run to run is not \
+             in their interval; `spmd batch` with `repeats` makes each sample a run of its own"
         )
     });
     let [marked, runs] = of
@@ -136,7 +136,7 @@ fn doubts(side: &str, of: &Source) -> Vec<String> {
         .values()
         .fold([0, 0], |[marked, runs], times| [marked + times.marked, runs + times.runs]);
     let marked = (2 * marked > runs)
-        .then(|| format!("{side} was disturbed: {marked} of its {runs} runs are marked so"));
+        .then(|| format!("{side} was disturbed: {marked} of its runs are marked so, of {runs}"));
     few.into_iter().chain(marked).collect()
 }
 
@@ -233,7 +233,7 @@ mod tests {
         let found = Compared::of(a, b, 0.03, Missing::Fails).unwrap();
         let told = |text: &str| found.warnings.iter().any(|warning| warning.contains(text));
         assert!(told("A has passes of fewer than 6 runs"), "{:?}", found.warnings);
-        assert!(told("A was disturbed: 1 of its 1 runs"), "{:?}", found.warnings);
+        assert!(told("A was disturbed: 1 of its runs are marked so, of 1"), "{:?}", found.warnings);
         assert!(!told("B "), "{:?}", found.warnings);
     }
 

@@ -9,7 +9,8 @@ use super::report::{Counters, Findings, Noise, Point, Roofline, Trial as Shown};
 use super::trials::{Measured, Trial};
 use crate::error::Explained;
 use crate::scaling::{
-    Base, Estimate, Fit, Gate, Kind, Law, Losses, Outcome, Prediction, Reached, Study, verdict,
+    Base, Estimate, Fit, Gate, Kind, Law, Losses, Outcome, Prediction, Reached, Spent, Study,
+    verdict,
 };
 use crate::statistics::{interval, median};
 
@@ -79,7 +80,6 @@ pub(crate) fn found(
     let base = based.and_then(Measured::middle);
     let bound = Bound::of(points, &given.ceilings, given.caches);
     let bound_notes = bound.notes(points);
-    let losses = losses(points, base, &bound, Trial::pass_spent);
     let figures = study.figures();
     let most = points.iter().map(|point| point.procs).max().unwrap_or(1);
     let ahead = [most.saturating_mul(2), most.saturating_mul(4)];
@@ -89,18 +89,13 @@ pub(crate) fn found(
         .collect();
     let mut sorted: Vec<&Measured> = points.iter().collect();
     sorted.sort_by_key(|point| point.procs);
+    let losses = sorted.iter().filter_map(|point| cut(point, base, &bound, Trial::pass_spent));
+    let losses: Vec<Losses> = losses.collect();
     let runs = sorted.iter().map(|point| WholeRun {
         first_pass: estimate(point.each(Trial::first_pass)),
         launch: estimate(point.each(|trial| Some(trial.launch()))),
         touch: estimate(point.each(|trial| Some(trial.touch()))),
-        losses: base.zip(point.middle()).map(|(base, trial)| {
-            Losses::of(
-                &trial.run_spent(),
-                &base.run_spent(),
-                work(trial, base),
-                bound.memory(point.procs, trial),
-            )
-        }),
+        losses: cut(point, base, &bound, Trial::run_spent),
     });
     let runs = runs.collect();
     let reached: Vec<Reached> = figures
@@ -169,24 +164,16 @@ pub(crate) fn found(
     Ok(Found { findings, runs, gates })
 }
 
-/// Cuts the time of each point's trial in the middle, by procs.
-fn losses(
-    points: &[Measured],
+/// Cuts the time of a point's trial in the middle.
+fn cut(
+    point: &Measured,
     base: Option<&Trial>,
     bound: &Bound<'_>,
-    spent: impl Fn(&Trial) -> crate::scaling::Spent,
-) -> Vec<Losses> {
-    let Some(base) = base else { return Vec::new() };
-    let mut sorted: Vec<(&Measured, &Trial)> =
-        points.iter().filter_map(|point| Some((point, point.middle()?))).collect();
-    sorted.sort_by_key(|(point, _)| point.procs);
-    sorted
-        .into_iter()
-        .map(|(point, trial)| {
-            let memory = bound.memory(point.procs, trial);
-            Losses::of(&spent(trial), &spent(base), work(trial, base), memory)
-        })
-        .collect()
+    spent: impl Fn(&Trial) -> Spent,
+) -> Option<Losses> {
+    let (base, trial) = base.zip(point.middle())?;
+    let memory = bound.memory(point.procs, trial);
+    Some(Losses::of(&spent(trial), &spent(base), work(trial, base), memory))
 }
 
 fn work(trial: &Trial, base: &Trial) -> f64 {
@@ -332,7 +319,7 @@ mod tests {
         let mut points = points();
         points[1].trials[3].recovered = 2;
         let found = found(&points, None, given(1e12, &[])).unwrap();
-        let told = "1 samples that count are of runs in which ranks died and were replaced";
+        let told = "ranks died and were replaced in the runs of 1 of the samples that count";
         assert_eq!(found.findings.notes, [told]);
     }
 

@@ -31,7 +31,7 @@ pub(super) fn deaths(points: &[Measured]) -> Option<String> {
     let trials = points.iter().flat_map(|point| &point.trials);
     let count = trials.filter(|trial| trial.recovered > 0).count();
     (count > 0).then(|| {
-        format!("{count} samples that count are of runs in which ranks died and were replaced")
+        format!("ranks died and were replaced in the runs of {count} of the samples that count")
     })
 }
 
