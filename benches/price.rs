@@ -68,7 +68,7 @@ fn streaming(n: usize, report: &mut String, raw: &mut String) {
         let x = (0..n).map(|index| index as f64 + 0.5).collect();
         [Array::Private(x), Array::Private(vec![0.5; n])]
     };
-    let mut samples: [Vec<f64>; 6] = Default::default();
+    let mut samples: [Vec<f64>; 7] = Default::default();
     for round in 0..=ROUNDS {
         let found = [
             plain_apart(shared()),
@@ -77,6 +77,7 @@ fn streaming(n: usize, report: &mut String, raw: &mut String) {
             plain_in_place(shared()),
             plain_in_place(private()),
             spmd(&with("--in-place")),
+            spmd(&with("--in-place --on-death fail")),
         ];
         if round > 0 {
             samples.iter_mut().zip(found).for_each(|(samples, sample)| samples.push(sample));
@@ -89,6 +90,7 @@ fn streaming(n: usize, report: &mut String, raw: &mut String) {
         "plain loop in shared memory, in place",
         "plain loop in private memory, in place",
         "spmd, in place",
+        "spmd, in place, --on-death fail",
     ];
     let against = [
         None,
@@ -97,6 +99,7 @@ fn streaming(n: usize, report: &mut String, raw: &mut String) {
         None,
         Some((3, None)),
         Some((3, Some(1.15))),
+        Some((3, None)),
     ];
     let title = format!("square on {n} f64 ({} MB), static, a pass", n * 8 / 1_000_000);
     table(&title, &names, &samples, &against, report, raw);
