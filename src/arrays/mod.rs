@@ -337,15 +337,19 @@ impl<'a> Arrays<'a> {
         let bytes = length(part) * self.element();
         let rest = (end - part.start) as usize * self.element();
         let lines = if ahead == 0 { 0 } else { bytes / LINE };
-        vectorised(|| {
-            for at in (0..lines).map(|line| line * LINE) {
-                if at + ahead < rest {
-                    prefetch(from.wrapping_add(at + ahead));
-                }
-                let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
-                // SAFETY: one of the lines below, the caller's; the saved block lies outside the array.
-                unsafe { std::ptr::copy_nonoverlapping(from, to, LINE) };
+        let asked = lines.min(rest.saturating_sub(ahead) / LINE);
+        // SAFETY: of what is copied, line by line: the caller's; the saved block lies outside the array.
+        let line = |line: usize| unsafe {
+            let (from, to) = (from.add(line * LINE), to.add(line * LINE));
+            std::ptr::copy_nonoverlapping(from, to, LINE);
+        };
+        // By value: what a closure refers to might be what a line is copied over, for all the compiler knows.
+        vectorised(move || {
+            for at in 0..asked {
+                prefetch(from.wrapping_add(at * LINE + ahead));
+                line(at);
             }
+            (asked..lines).for_each(line);
         });
         let copied = lines * LINE;
         let (from, to) = (from.wrapping_add(copied), to.wrapping_add(copied));

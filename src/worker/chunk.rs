@@ -40,20 +40,16 @@ impl Executor<'_> {
     #[expect(unsafe_code, reason = "copies the lease's saved block back")]
     pub(super) fn compute(&self, arrays: &mut Arrays<'_>, lease: Lease<'_>) -> Result<(), Stop> {
         let chunk = lease.chunk();
-        // Of all pieces, in order, numbered through: an undo word names a block by that number.
-        let blocks = || {
-            let of = |piece: Chunk| {
-                arrays::blocks_of(&piece, self.steps.block).map(move |block| (block, piece.end))
-            };
-            (0_u64..).zip(self.left.pieces(&chunk).flat_map(of))
-        };
+        // Of each piece, in order; numbered through all of them: an undo word names a block by that number.
+        let blocks = |piece: &Chunk| arrays::blocks_of(piece, self.steps.block);
         let begin = match lease.progress() {
             Progress::Nothing => 0,
             Progress::Final(next) => next,
             Progress::Saved(number) => {
                 // Its executor died between saving this block and finishing it. The copy is whole: it
                 // was armed. If this process dies here too, the next one does the same.
-                let block = blocks().find(|(at, _)| *at == number).map(|(_, (block, _))| block);
+                let mut all = self.left.pieces(&chunk).flat_map(|piece| blocks(&piece));
+                let block = usize::try_from(number).ok().and_then(|number| all.nth(number));
                 let block = block.filter(|_| self.mode == Mode::InPlace).ok_or_else(damaged)?;
                 // SAFETY: the lease makes the block's results ours (I3), and its slot the saved block.
                 unsafe { arrays.restore(&block, self.saved_block(&lease)) };
@@ -71,23 +67,38 @@ impl Executor<'_> {
             Grain::Half
         };
         self.injector.at(Point::RunFirst);
-        for (number, (block, end)) in blocks().skip_while(|(number, _)| *number < begin) {
-            match self.mode {
-                Mode::Apart => self.block(arrays, &block, grain)?,
-                Mode::InPlace => {
-                    self.block_in_place(arrays, &lease, (number, &block), end, grain)?;
+        let mut number = 0;
+        for piece in self.left.pieces(&chunk) {
+            for block in blocks(&piece) {
+                if number >= begin {
+                    self.compute_block(arrays, &lease, (number, &block), piece.end, grain)?;
                 }
-                Mode::InPlaceUnsaved => self.block_over(arrays, &block, grain)?,
-            }
-            self.slot.add_done(block.end - block.start);
-            if self.control.header().aborted() {
-                return Err(Stop::Aborted);
+                number += 1;
             }
         }
         self.injector.at(Point::CommitBefore);
         lease.commit();
         self.injector.at(Point::CommitAfter);
         Ok(())
+    }
+
+    /// Computes one block, of a piece that ends at `end`, and looks whether the rank is to stop.
+    #[inline]
+    fn compute_block(
+        &self,
+        arrays: &mut Arrays<'_>,
+        lease: &Lease<'_>,
+        (number, block): (u64, &Chunk),
+        end: u64,
+        grain: Grain,
+    ) -> Result<(), Stop> {
+        match self.mode {
+            Mode::Apart => self.block(arrays, block, grain)?,
+            Mode::InPlace => self.block_in_place(arrays, lease, (number, block), end, grain)?,
+            Mode::InPlaceUnsaved => self.block_over(arrays, block, grain)?,
+        }
+        self.slot.add_done(block.end - block.start);
+        if self.control.header().aborted() { Err(Stop::Aborted) } else { Ok(()) }
     }
 
     fn saved_block(&self, lease: &Lease<'_>) -> *mut u8 {
