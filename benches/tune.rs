@@ -1,14 +1,16 @@
-//! How near `spmd tune` comes: predictions from one trace, against what is then measured.
+//! How near `spmd tune` comes: predictions from a trace, against what is then measured.
 //!
-//! For each shape of `chain`, a trace of two ranks is recorded; `spmd tune` predicts some configurations;
-//! each is run, in turn with the others, in several rounds. The error is of the prediction against the
-//! median of all passes. `cargo bench --bench tune` prints Markdown.
+//! For each shape of `chain`, in several rounds: a trace of two ranks is recorded; `spmd tune` predicts some
+//! configurations; each is run, in turn with the others. A round's error is that of its prediction against
+//! the median of the passes measured right after, so that a machine that is slower for minutes is so for both;
+//! told is the median of the rounds' errors. `cargo bench --bench tune` prints Markdown.
 
 #![expect(clippy::print_stdout, reason = "a bench talks")]
 
 #[path = "shared/mod.rs"]
 mod shared;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -73,57 +75,67 @@ fn main() {
 /// Traces, predicts and measures one shape; returns the errors.
 fn one(shape: &str, folder: &Path, report: &mut String, raw: &mut String) -> Vec<f64> {
     let problem = format!("{COMMON} --param shape={shape}");
-    let trace = folder.join(format!("{shape}.json"));
-    let trace = trace.to_str().expect("a plain path");
-    spmd(&format!("{problem} {TRACED} --trace {trace}"));
     let schedules: Vec<&str> = TRIALS.iter().map(|(_, schedule)| *schedule).collect();
-    let tuned =
-        spmd(&format!("tune {trace} --json --procs 1,2 --schedule {}", schedules.join(",")));
-    let mut samples = vec![Vec::new(); TRIALS.len()];
-    for _ in 0..ROUNDS {
-        for (samples, (procs, schedule)) in samples.iter_mut().zip(TRIALS) {
+    let mut trials: Vec<Trial> = TRIALS.iter().map(|_| Trial::default()).collect();
+    let mut recorded = Vec::new();
+    for round in 0..ROUNDS {
+        let trace = folder.join(format!("{shape}-{round}.json"));
+        let trace = trace.to_str().expect("a plain path");
+        spmd(&format!("{problem} {TRACED} --trace {trace}"));
+        let tuned =
+            spmd(&format!("tune {trace} --json --procs 1,2 --schedule {}", schedules.join(",")));
+        recorded.push(tuned["recorded"]["error"].as_f64().unwrap_or(f64::NAN));
+        for (trial, (procs, schedule)) in trials.iter_mut().zip(TRIALS) {
             let record = spmd(&format!("{problem} -n {procs} --schedule {schedule}"));
-            let passes = record["time"]["pass_s"]["samples"].as_array().expect("samples");
-            samples.extend(passes.iter().filter_map(Value::as_f64));
+            trial.measured.push(record["time"]["pass_s"]["median"].as_f64().expect("seconds"));
+            let predictions = tuned["predictions"].as_array().expect("predictions");
+            let found = predictions.iter().find(|prediction| {
+                prediction["procs"] == procs && prediction["schedule"] == schedule
+            });
+            let found = found.expect("a prediction for each trial");
+            trial.predicted.push(found["predicted_s"].as_f64().expect("seconds"));
+            let doubts = found["doubts"].as_array().into_iter().flatten();
+            trial.doubts.extend(doubts.filter_map(Value::as_str).map(str::to_owned));
         }
     }
     writeln!(
         report,
-        "## {shape}\n\nThe traced run itself: {:+.1} %.\n\n| ranks | schedule | predicted ms | measured ms | 95 % of the median | error | doubts |\n|--:|---|--:|--:|--:|--:|---|",
-        tuned["recorded"]["error"].as_f64().unwrap_or(f64::NAN) * 100.0
+        "## {shape}\n\nThe traced runs themselves: {:+.1} %, the median.\n\n| ranks | schedule | predicted ms | measured ms | error | 95 % of the error | doubts |\n|--:|---|--:|--:|--:|--:|---|",
+        median(&recorded) * 100.0
     )
     .expect("a String");
     let mut errors = Vec::new();
-    for ((procs, schedule), own) in TRIALS.iter().zip(&samples) {
-        let predictions = tuned["predictions"].as_array().expect("predictions");
-        let found = predictions.iter().find(|prediction| {
-            prediction["procs"] == *procs && prediction["schedule"] == *schedule
-        });
-        let found = found.expect("a prediction for each trial");
-        let predicted = found["predicted_s"].as_f64().expect("seconds");
-        let measured = median(own);
-        let (low, high) = interval(own);
-        let error = predicted / measured - 1.0;
-        errors.push(error);
-        let doubts: Vec<&str> =
-            found["doubts"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for ((procs, schedule), trial) in TRIALS.iter().zip(&trials) {
+        let own: Vec<f64> =
+            trial.predicted.iter().zip(&trial.measured).map(|(a, b)| a / b - 1.0).collect();
+        let (low, high) = interval(&own);
+        let doubts: Vec<&str> = trial.doubts.iter().map(String::as_str).collect();
         writeln!(
             report,
-            "| {procs} | {schedule} | {:.2} | {:.2} | {:.2} .. {:.2} | {:+.1} % | {} |",
-            predicted * 1e3,
-            measured * 1e3,
-            low * 1e3,
-            high * 1e3,
-            error * 100.0,
+            "| {procs} | {schedule} | {:.2} | {:.2} | {:+.1} % | {:+.1} .. {:+.1} | {} |",
+            median(&trial.predicted) * 1e3,
+            median(&trial.measured) * 1e3,
+            median(&own) * 100.0,
+            low * 100.0,
+            high * 100.0,
             doubts.join(" ")
         )
         .expect("a String");
         let line = serde_json::json!({"bench": "tune", "shape": shape, "procs": procs,
-            "schedule": schedule, "predicted_s": predicted, "measured_s": own});
+            "schedule": schedule, "predicted_s": trial.predicted, "measured_s": trial.measured});
         writeln!(raw, "{line}").expect("a String");
+        errors.push(median(&own));
     }
     report.push('\n');
     errors
+}
+
+/// One configuration: of each round what was predicted, and the median pass measured, in seconds.
+#[derive(Default)]
+struct Trial {
+    predicted: Vec<f64>,
+    measured: Vec<f64>,
+    doubts: BTreeSet<String>,
 }
 
 /// Runs the program, and returns its document.
