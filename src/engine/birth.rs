@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 
 use crate::error::{Error, Explained};
+use crate::host::affinity::CpuSet;
 use crate::host::limits;
 use crate::host::line::Line;
 use crate::host::procs::{self, Child};
@@ -58,6 +59,12 @@ impl Birth {
         let (ours, theirs) = Line::pair().map_err(|error| refused(rank, self.procs, &error))?;
         let part = format!(":{}", worker::IN_CREW);
         Ok((self.spawn(rank, &part, &[theirs.as_fd()])?, ours))
+    }
+
+    /// Returns the CPUs of some ranks, if each is pinned.
+    pub(super) fn cpus(&self, ranks: &[u32]) -> Option<CpuSet> {
+        let pin = |rank: &u32| self.pins.get(*rank as usize).copied().flatten();
+        ranks.iter().map(pin).collect()
     }
 
     fn spawn(&self, rank: u32, part: &str, descriptors: &[BorrowedFd<'_>]) -> Result<Child, Error> {

@@ -51,9 +51,11 @@
 
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use super::birth::{Birth, enough_descriptors};
 use super::process::{self, Process};
+use super::spawners::{self, Spawners};
 use super::world::World;
 use crate::error::Error;
 use crate::host::affinity::CpuSet;
@@ -139,26 +141,50 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Company {
     place: Place,
-    birth: Birth,
+    birth: Arc<Birth>,
     /// By the number of the rank. Empty where it is at work, or has died.
     seats: Vec<Option<Process>>,
+    /// Who has started many ranks. They outlive these: see there.
+    spawners: Vec<Spawners>,
 }
 
 impl Company {
     fn new(place: Place, plan: &Plan) -> Self {
         let seats = (0..plan.procs()).map(|_| None).collect();
-        Self { place, birth: Birth::of(plan), seats }
+        Self { place, birth: Arc::new(Birth::of(plan)), seats, spawners: Vec::new() }
     }
 
     /// Puts a living process into every seat.
     fn fill(&mut self) -> Result<(), Error> {
         self.clear()?;
-        for (rank, seat) in (0..).zip(&mut self.seats) {
-            if seat.is_none() {
-                *seat = Some(Process::in_crew(self.birth.in_crew(rank)?));
+        let empty = (0..).zip(&self.seats).filter(|(_, seat)| seat.is_none());
+        let empty: Vec<u32> = empty.map(|(rank, _)| rank).collect();
+        let threads = spawners::threads(empty.len(), self.place.cpus);
+        if threads == 1 {
+            for rank in empty {
+                self.seats[rank as usize] = Some(Process::in_crew(self.birth.in_crew(rank)?));
+            }
+            return Ok(());
+        }
+        let (home, birth) = (Arc::clone(&self.birth), Arc::clone(&self.birth));
+        let (spawners, begun) = Spawners::start(
+            &empty,
+            threads,
+            |some| home.cpus(some),
+            move |rank| birth.in_crew(rank).map(Process::in_crew),
+        );
+        if empty.len() == self.seats.len() {
+            self.spawners.clear(); // Nobody is left whom they have started.
+        }
+        self.spawners.push(spawners);
+        let mut first = None;
+        for (rank, process) in begun {
+            match process {
+                Ok(process) => self.seats[rank as usize] = Some(process),
+                Err(error) => first = first.or(Some(error)),
             }
         }
-        Ok(())
+        first.map_or(Ok(()), Err)
     }
 
     /// Empties the seats of ranks that are of no use any more.

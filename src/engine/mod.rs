@@ -27,6 +27,7 @@ mod pulse;
 mod ranks;
 mod recording;
 mod results;
+mod spawners;
 mod supervisor;
 mod verify;
 mod world;

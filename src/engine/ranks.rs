@@ -1,11 +1,13 @@
 //! The ranks of a world: who is in which seat, and what became of them.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::birth::{Birth, enough_descriptors};
 use super::crew::Company;
 use super::process::{self, Process};
+use super::spawners::{self, Spawners};
 use super::world::World;
 use crate::error::Error;
 use crate::host::procs::{Child, Ended};
@@ -17,12 +19,14 @@ pub(super) struct Ranks<'w> {
     world: &'w World,
     origin: Origin<'w>,
     seats: Vec<Seat>,
+    /// Who has started many ranks. They outlive these: see there.
+    spawners: Spawners,
 }
 
 /// Where processes come from, and where they go.
 pub(super) enum Origin<'w> {
     /// Each is started for this world, and exits at its end.
-    Started(Birth),
+    Started(Arc<Birth>),
     /// They are a crew's, which gets back whoever has answered.
     Lent(&'w mut Company),
 }
@@ -74,15 +78,57 @@ impl<'w> Ranks<'w> {
             Some(company) => Origin::Lent(company),
             None => {
                 enough_descriptors(procs, 1)?;
-                Origin::Started(Birth::of(&world.plan))
+                Origin::Started(Arc::new(Birth::of(&world.plan)))
             }
         };
-        let mut ranks = Self { world, origin, seats: Vec::with_capacity(procs as usize) };
-        for rank in 0..procs {
-            let process = ranks.begin(rank)?;
-            ranks.seats.push(Seat { process, state: State::Running });
+        let seats = Vec::with_capacity(procs as usize);
+        let mut ranks = Self { world, origin, seats, spawners: Spawners::default() };
+        let threads = spawners::threads(procs as usize, world.plan.placement.cpus);
+        match &ranks.origin {
+            Origin::Started(birth) if threads > 1 => {
+                let birth = Arc::clone(birth);
+                ranks.begin_by(threads, birth)?;
+            }
+            Origin::Started(_) | Origin::Lent(_) => {
+                for rank in 0..procs {
+                    let process = ranks.begin(rank)?;
+                    ranks.seats.push(Seat { process, state: State::Running });
+                }
+            }
         }
         Ok(ranks)
+    }
+
+    /// Starts all ranks, by so many threads.
+    fn begin_by(&mut self, threads: usize, birth: Arc<Birth>) -> Result<(), Error> {
+        let ranks: Vec<u32> = (0..self.world.plan.procs()).collect();
+        let faults: Vec<_> = ranks.iter().map(|rank| self.fault_at_start(*rank)).collect();
+        let descriptors = self.world.descriptors().map(|fd| fd.try_clone_to_owned());
+        let descriptors: Vec<OwnedFd> =
+            descriptors.into_iter().collect::<Result<_, _>>().map_err(|error| {
+                Error::refused(format!("cannot open the segment once more: {error}"))
+            })?;
+        let home = Arc::clone(&birth);
+        let (spawners, begun) = Spawners::start(
+            &ranks,
+            threads,
+            |some| home.cpus(some),
+            move |rank| {
+                let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+                let fault = faults.get(rank as usize).copied().flatten();
+                birth.once(rank, fault, &descriptors).map(Process::once)
+            },
+        );
+        self.spawners = spawners;
+        let mut first = None;
+        for (_, process) in begun {
+            match process {
+                // All of them, or, after an error, those that are to be ended.
+                Ok(process) => self.seats.push(Seat { process, state: State::Running }),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        first.map_or(Ok(()), Err)
     }
 
     /// Starts a rank that has died once more.

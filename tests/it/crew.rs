@@ -328,6 +328,19 @@ fn ranks_follow_a_launcher_that_is_killed_while_they_wait() {
 }
 
 #[test]
+fn ranks_that_several_threads_have_started_stay_between_runs() {
+    let sandbox = Sandbox::new();
+    let mut crew = Crew::new(&sandbox);
+    crew.warm(&square(40));
+    let ranks = crew.ranks();
+    assert_eq!(ranks.len(), 40);
+    crew.warm(&square(40));
+    assert_eq!(crew.ranks(), ranks, "the same processes");
+    crew.ask("drop");
+    assert_eq!(crew.ranks(), Vec::<i32>::new());
+}
+
+#[test]
 fn nothing_grows_over_a_thousand_runs() {
     let sandbox = Sandbox::new();
     let mut crew = Crew::new(&sandbox);

@@ -84,6 +84,27 @@ fn ranks_follow_a_launcher_that_is_killed_at_any_of_two_hundred_moments() {
     sandbox.spmd("-q -n 1 -k square").run().ok();
 }
 
+/// More ranks than one thread starts: see `engine/spawners.rs`.
+#[test]
+fn ranks_that_several_threads_have_started_are_recovered_and_follow_their_launcher() {
+    let sandbox = Sandbox::new();
+    let run = "-n 40 -k square --size 1e4 --schedule static --verify full --json";
+    for bind in ["core", "none"] {
+        let done = sandbox.spmd(&format!("{run} --bind {bind}")).run().ok();
+        assert_eq!(done.json()["workers"].as_array().unwrap().len(), 40, "{}", done.told());
+    }
+    let done = sandbox.spmd(&format!("{run} --inject kill:rank=33")).run().ok();
+    assert_eq!(done.json()["recovered"], 1, "{}", done.told());
+    let long = "-n 40 -k spin --param cost=5ms --size 1e6 --schedule dynamic,100";
+    let mut running = sandbox.spmd(long).orphans_follow().deadline(20).start();
+    running.ranks(40);
+    running.signal(libc::SIGKILL);
+    running.wait(); // Fails if they do not.
+    // Where a process too many is refused, those that are there already are ended.
+    let refused = sandbox.shell("ulimit -n 40; exec \"$0\" -n 40 -k square").run();
+    refused.failed(125, "open files").says("ulimit -n");
+}
+
 #[test]
 fn as_process_1_of_a_container_it_recovers_ends_and_reaps() {
     let sandbox = Sandbox::new();
