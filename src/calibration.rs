@@ -24,6 +24,8 @@ pub(crate) enum Measured {
     Bandwidth {
         /// Bytes of each of the [`ARRAYS`].
         array: u64,
+        /// Which of them.
+        loops: Loops,
     },
 }
 
@@ -36,7 +38,7 @@ impl Calibration {
     /// Returns where an array begins, in bytes from where the readings do.
     pub(crate) fn array(&self, procs: u32, number: u64) -> Option<u64> {
         let array = match self.measured {
-            Measured::Bandwidth { array } => array,
+            Measured::Bandwidth { array, .. } => array,
             Measured::Barrier | Measured::Pull => 0,
         };
         let readings = Readings::bytes(procs, self.places)?.checked_next_multiple_of(PAGE)?;
@@ -62,15 +64,33 @@ pub(crate) enum Loop {
     Triad,
 }
 
-impl Loop {
-    pub(crate) const ALL: [Self; 4] = [Self::Read, Self::Update, Self::Copy, Self::Triad];
+/// Which loops over memory are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Loops {
+    /// All of them.
+    All,
+    /// The one that stands for all: a ceiling is wanted, and each loop takes seconds.
+    Triad,
+}
+
+impl Loops {
+    /// Returns them.
+    pub(crate) fn each(self) -> &'static [Loop] {
+        match self {
+            Self::All => &[Loop::Read, Loop::Update, Loop::Copy, Loop::Triad],
+            Self::Triad => &[Loop::Triad],
+        }
+    }
 
     /// Returns the loop that is run in this sample: they take turns, so that what disturbs for a while
     /// disturbs all.
-    pub(crate) fn of(sample: u64) -> Self {
-        Self::ALL[(sample % 4) as usize]
+    pub(crate) fn of(self, sample: u64) -> Loop {
+        let each = self.each();
+        each[(sample % each.len() as u64) as usize]
     }
+}
 
+impl Loop {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Read => "read",

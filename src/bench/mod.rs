@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 pub(crate) use self::noise::Noise;
-use crate::calibration::Measured;
+use crate::calibration::{Loops, Measured};
 use crate::engine::{Audience, Orders};
 use crate::error::{Error, Explained, nearest};
 use crate::options::RunOptions;
@@ -88,6 +88,8 @@ pub(crate) struct Request {
     pub(crate) options: RunOptions,
     /// Bytes of an array, where that was asked for.
     pub(crate) array: Option<u64>,
+    /// Which loops, of a bench that has loops.
+    pub(crate) loops: Loops,
     /// How long to go on.
     pub(crate) budget: Duration,
 }
@@ -153,7 +155,7 @@ pub(crate) fn run(
         Name::Launch => return launch::measure(request, orders, audience),
         Name::Barrier => Measured::Barrier,
         Name::Pull => Measured::Pull,
-        Name::Bandwidth => Measured::Bandwidth { array: 0 },
+        Name::Bandwidth => Measured::Bandwidth { array: 0, loops: request.loops },
     };
     world::measure(measured, request, orders, audience)
 }

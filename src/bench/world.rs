@@ -60,7 +60,7 @@ pub(super) fn measure(
     let mut plan = Run::from_options(options).plan()?;
     let mut warnings = plan.placement.warnings.clone();
     let mut facts = Map::new();
-    if let Measured::Bandwidth { array } = &mut measured {
+    if let Measured::Bandwidth { array, .. } = &mut measured {
         let room = Room::here(&cpus(&plan), plan.backing);
         let (fitting, said) = room.array(plan.procs(), request.array);
         *array = fitting;
@@ -108,8 +108,8 @@ fn pace(measured: Measured, request: &Request, procs: u32) -> Pace {
     let (grain, least) = match measured {
         Measured::Barrier => (Grain::Batch { ns: BATCH_NS.min(budget_ns / LEAST).max(1) }, LEAST),
         Measured::Pull => (Grain::Pass { round: 1 }, LEAST),
-        Measured::Bandwidth { .. } => {
-            let round = Loop::ALL.len() as u64;
+        Measured::Bandwidth { loops, .. } => {
+            let round = loops.each().len() as u64;
             (Grain::Pass { round }, ROUNDS * round)
         }
     };
@@ -158,9 +158,9 @@ fn rows(measured: Measured, samples: &[Sample]) -> Result<(Vec<Row>, &'static st
             let rank = row("rank", |sample| sample.time as f64 / sample.done.max(1) as f64)?;
             (vec![whole, rank], "pull", ns)
         }
-        Measured::Bandwidth { .. } => {
-            let rows = Loop::ALL.into_iter().map(|which| {
-                let of = samples.iter().filter(|sample| Loop::of(sample.number) == which);
+        Measured::Bandwidth { loops, .. } => {
+            let rows = loops.each().iter().map(|&which| {
+                let of = samples.iter().filter(|sample| loops.of(sample.number) == which);
                 let rates =
                     of.map(|sample| (over(sample.done, sample.wall) * 1e9, sample.switches));
                 Row::new(which.name(), &rates.collect::<Vec<_>>())
@@ -212,7 +212,7 @@ fn told(measured: Measured, calibrated: &Calibrated, facts: &mut Map<String, Val
                 definition: PULL,
             }
         }
-        Measured::Bandwidth { array } => {
+        Measured::Bandwidth { array, .. } => {
             fact("arrays", json!(crate::calibration::ARRAYS));
             fact(
                 "bytes_per_element",

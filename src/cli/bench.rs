@@ -9,6 +9,7 @@ use clap::parser::ValueSource;
 
 use super::fail;
 use crate::bench::{self, Measurement, Name, Request};
+use crate::calibration::Loops;
 use crate::engine::{Audience, Orders};
 use crate::error::{Error, Exit, Explained};
 use crate::host::affinity::CpuSet;
@@ -117,7 +118,8 @@ fn request(
     let options =
         RunOptions { procs, bind, map, cpus, wait, backing, schedule, ..RunOptions::default() };
     let array = size.map(|Count(bytes)| bytes);
-    let request = Request { name, options, array, budget: command.time.0 };
+    let loops = Loops::All;
+    let request = Request { name, options, array, loops, budget: command.time.0 };
     Ok((request, command.timeout.map(|limit| limit.0)))
 }
 

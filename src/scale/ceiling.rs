@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::trials::Measured;
 use crate::bench::{self, Name, Request};
+use crate::calibration::Loops;
 use crate::engine::{Audience, Orders};
 use crate::error::Error;
 use crate::options::{Procs, RunOptions};
@@ -62,7 +63,13 @@ impl Ceilings {
                 backing,
                 ..RunOptions::default()
             };
-            let request = Request { name: Name::Bandwidth, options, array: None, budget: BUDGET };
+            let request = Request {
+                name: Name::Bandwidth,
+                options,
+                array: None,
+                loops: Loops::Triad,
+                budget: BUDGET,
+            };
             let measured = bench::run(&request, orders, audience)?;
             let main = measured.rows.iter().find(|row| row.name == measured.main);
             self.0.extend(main.map(|row| (procs, row.summary.median)));

@@ -6,12 +6,13 @@ use std::ops::Range;
 
 use super::{Bench, Seat, Work, loops, present};
 use crate::arrays;
-use crate::calibration::{ARRAYS, Calibration, Loop, PAGE};
+use crate::calibration::{ARRAYS, Calibration, Loop, Loops, PAGE};
 use crate::shm::{Attached, Fault};
 use crate::worker::Stop;
 
-/// This rank's parts of the three arrays.
+/// This rank's parts of the three arrays, and what is done with them.
 pub(super) struct Bandwidth<'a> {
+    loops: Loops,
     a: &'a mut [f64],
     b: &'a [f64],
     c: &'a mut [f64],
@@ -28,7 +29,7 @@ impl<'a> Bandwidth<'a> {
     /// Makes this rank's parts present, near its CPU, and fills them with numbers that are not zero.
     pub(super) fn touch(
         calibration: Calibration,
-        array: u64,
+        (array, loops): (u64, Loops),
         seat: &Seat<'_>,
         attached: &'a Attached,
     ) -> Result<Self, Stop> {
@@ -51,7 +52,7 @@ impl<'a> Bandwidth<'a> {
                 *value = first + (at % 8) as f64 / 8.0;
             }
         }
-        Ok(Self { a, b, c })
+        Ok(Self { loops, a, b, c })
     }
 }
 
@@ -62,10 +63,10 @@ fn damaged() -> Stop {
 
 impl Bench for Bandwidth<'_> {
     fn work(&mut self, sample: u64, _: u64) -> Result<Work, Stop> {
-        let Self { a, b, c } = self;
-        let which = Loop::of(sample);
+        let which = self.loops.of(sample);
+        let Self { a, b, c, .. } = self;
         // The factors keep values where they are, whatever the number of passes. No loop but the triad
-        // begins with what the one before has left in the caches.
+        // begins with what the one before has left in the caches; after itself, with the other end of arrays.
         match which {
             Loop::Read => {
                 black_box(loops::read(b));

@@ -65,8 +65,8 @@ pub(super) fn calibrate(
     match calibration.measured {
         Measured::Barrier => follow(calibration, seat, &readings, &mut Barriers { seat }),
         Measured::Pull => follow(calibration, seat, &readings, &mut Pull::new(seat)?),
-        Measured::Bandwidth { array } => {
-            let mut bench = Bandwidth::touch(calibration, array, seat, attached)?;
+        Measured::Bandwidth { array, loops } => {
+            let mut bench = Bandwidth::touch(calibration, (array, loops), seat, attached)?;
             follow(calibration, seat, &readings, &mut bench)
         }
     }
