@@ -78,7 +78,8 @@ impl Comparison {
         };
         let ratio = Estimate {
             value: middle(after)? / middle(before)?,
-            ci95: Bootstrap::of(&[before, after], pairing, seed)?.interval(|m| m[1] / m[0]),
+            ci95: Bootstrap::of(&[before, after], pairing, seed)?
+                .interval(&[0, 1], |m| m[1] / m[0]),
         };
         let small = ratio.value.max(1.0 / ratio.value) < 1.0 + UNCLAIMED;
         let unsure = small && steal.is_some_and(|steal| steal.share > steal.threshold);

@@ -111,9 +111,10 @@ impl Study {
     fn figures_of(&self, at: usize) -> Figures {
         let point = &self.points[at];
         let (procs, work) = (f64::from(point.procs), self.work(point));
-        let ratio = |medians: &[f64]| work * medians[self.points.len()] / medians[at];
-        let speedup =
-            Estimate { value: ratio(&self.medians), ci95: self.bootstrap.interval(ratio) };
+        let base = self.points.len();
+        let ratio = |medians: &[f64]| work * medians[base] / medians[at];
+        let ci95 = self.bootstrap.interval(&[base, at], ratio);
+        let speedup = Estimate { value: ratio(&self.medians), ci95 };
         let times = point.times();
         let scores = modified_z_scores(&times);
         let sampled = point.rounds.iter().enumerate().filter(|(_, time)| time.is_some());

@@ -40,10 +40,8 @@ pub(crate) enum Pairing {
 pub(crate) struct Bootstrap {
     /// A row of medians a draw.
     medians: Vec<f64>,
-    /// How many series there are.
-    width: usize,
-    /// How many samples the shortest has.
-    samples: usize,
+    /// How many samples each series has.
+    samples: Vec<usize>,
 }
 
 impl Bootstrap {
@@ -51,9 +49,9 @@ impl Bootstrap {
     /// gives the same draws. `None` if a series has no sample.
     pub(crate) fn of(series: &[&[Option<f64>]], pairing: Pairing, seed: u64) -> Option<Self> {
         let mut series: Vec<Ranked> = series.iter().map(|rounds| Ranked::of(rounds)).collect();
-        let samples = series.iter().map(|series| series.sorted.len()).min()?;
+        let samples: Vec<usize> = series.iter().map(|series| series.sorted.len()).collect();
         let rounds = series.iter().map(|series| series.rank.len()).max()?;
-        if samples == 0 {
+        if samples.contains(&0) {
             return None;
         }
         let mut medians = Vec::with_capacity(RESAMPLES * series.len());
@@ -67,32 +65,43 @@ impl Bootstrap {
                 medians.push(series.draw(&mut drawn, || draws.below(rounds)));
             }
         }
-        Some(Self { medians, width: series.len(), samples })
+        Some(Self { medians, samples })
     }
 
     /// Returns the medians of each draw, one of each series.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[f64]> {
-        self.medians.chunks_exact(self.width.max(1))
+        self.medians.chunks_exact(self.samples.len().max(1))
     }
 
-    /// Returns what holds a figure with 95 %, where the figure is a function of the medians.
-    pub(crate) fn interval(&self, figure: impl FnMut(&[f64]) -> f64) -> Option<[f64; 2]> {
-        self.spread(self.rows().map(figure).collect())
+    /// Returns what holds a figure with 95 %, where the figure is a function of the medians of these series
+    /// alone: what others lack is nothing to it.
+    pub(crate) fn interval(
+        &self,
+        of: &[usize],
+        figure: impl FnMut(&[f64]) -> f64,
+    ) -> Option<[f64; 2]> {
+        let samples = of.iter().filter_map(|series| self.samples.get(*series)).min()?;
+        spread(*samples, self.rows().map(figure).collect())
     }
 
-    /// Returns what holds a figure with 95 %, which was computed of each draw: see [`Self::rows`]. `None`
-    /// if samples are too few, or if it is not a number in some draw.
-    pub(crate) fn spread(&self, mut figures: Vec<f64>) -> Option<[f64; 2]> {
-        if self.samples < FEWEST || figures.iter().any(|figure| figure.is_nan()) {
-            return None;
-        }
-        // Not between two of them: one may be infinite.
-        let below = (expanded(self.samples) * figures.len() as f64).floor() as usize;
-        let above = figures.len().checked_sub(below + 1)?;
-        let (_, low, rest) = figures.select_nth_unstable_by(below, f64::total_cmp);
-        let (_, high, _) = rest.select_nth_unstable_by(above - below - 1, f64::total_cmp);
-        Some([*low, *high])
+    /// Returns what holds a figure with 95 %, which was computed of each draw of all series: see
+    /// [`Self::rows`]. `None` if samples are too few, or if it is not a number in some draw.
+    pub(crate) fn spread(&self, figures: Vec<f64>) -> Option<[f64; 2]> {
+        spread(*self.samples.iter().min()?, figures)
     }
+}
+
+/// Returns what holds a figure of so many samples with 95 %.
+fn spread(samples: usize, mut figures: Vec<f64>) -> Option<[f64; 2]> {
+    if samples < FEWEST || figures.iter().any(|figure| figure.is_nan()) {
+        return None;
+    }
+    // Not between two of them: one may be infinite.
+    let below = (expanded(samples) * figures.len() as f64).floor() as usize;
+    let above = figures.len().checked_sub(below + 1)?;
+    let (_, low, rest) = figures.select_nth_unstable_by(below, f64::total_cmp);
+    let (_, high, _) = rest.select_nth_unstable_by(above - below - 1, f64::total_cmp);
+    Some([*low, *high])
 }
 
 /// A series whose samples know their ranks: what is drawn is counted by rank, and need not be sorted.
@@ -225,7 +234,7 @@ mod tests {
         let series = rounds(&TIMES);
         let of = |seed| {
             let bootstrap = Bootstrap::of(&[&series], Pairing::Rounds, seed).unwrap();
-            bootstrap.interval(|medians| medians[0]).unwrap()
+            bootstrap.interval(&[0], |medians| medians[0]).unwrap()
         };
         assert_eq!(of(1), of(1));
         assert!((of(1)[0] - of(2)[0]).abs() < 0.06 && (of(1)[1] - of(2)[1]).abs() < 0.06);
@@ -236,7 +245,7 @@ mod tests {
         let (one, two) = (rounds(&TIMES), rounds(&TIMES.map(|time| time / 2.0)));
         let ratio = |pairing| {
             let bootstrap = Bootstrap::of(&[&one, &two], pairing, 7).unwrap();
-            bootstrap.interval(|medians| medians[0] / medians[1]).unwrap()
+            bootstrap.interval(&[0, 1], |medians| medians[0] / medians[1]).unwrap()
         };
         assert_eq!(ratio(Pairing::Rounds), [2.0, 2.0]);
         let [low, high] = ratio(Pairing::Apart);
@@ -250,8 +259,11 @@ mod tests {
         two[3] = None;
         let three = rounds(&TIMES.map(|time| time / 4.0));
         let bootstrap = Bootstrap::of(&[&one, &two, &three], Pairing::Rounds, 7).unwrap();
-        assert_eq!(bootstrap.interval(|medians| medians[0] / medians[2]), Some([4.0, 4.0]));
-        let [low, high] = bootstrap.interval(|medians| medians[0] / medians[1]).unwrap();
+        assert_eq!(
+            bootstrap.interval(&[0, 2], |medians| medians[0] / medians[2]),
+            Some([4.0, 4.0])
+        );
+        let [low, high] = bootstrap.interval(&[0, 1], |medians| medians[0] / medians[1]).unwrap();
         assert!(low > 1.6 && high < 2.4 && low < high, "{low} {high}");
     }
 
@@ -259,14 +271,20 @@ mod tests {
     fn too_few_samples_have_no_interval_and_none_have_no_draws() {
         let (five, none) = (rounds(&TIMES[..5]), [None, None]);
         let bootstrap = Bootstrap::of(&[&five], Pairing::Rounds, 1).unwrap();
-        assert_eq!(bootstrap.interval(|medians| medians[0]), None);
+        assert_eq!(bootstrap.interval(&[0], |medians| medians[0]), None);
         assert!(Bootstrap::of(&[&none], Pairing::Rounds, 1).is_none());
         assert!(Bootstrap::of(&[], Pairing::Rounds, 1).is_none());
         let six = rounds(&TIMES[..6]);
         let bootstrap = Bootstrap::of(&[&six], Pairing::Rounds, 1).unwrap();
-        assert_eq!(bootstrap.interval(|_| f64::NAN), None);
-        let infinite = bootstrap.interval(|medians| 1.0 / (medians[0] - 1.3).max(0.0)).unwrap();
+        assert_eq!(bootstrap.interval(&[0], |_| f64::NAN), None);
+        let infinite =
+            bootstrap.interval(&[0], |medians| 1.0 / (medians[0] - 1.3).max(0.0)).unwrap();
         assert!(infinite[1].is_infinite());
+        // A figure lacks an interval for what it is made of, and not for what stands beside it.
+        let beside = Bootstrap::of(&[&six, &five, &six], Pairing::Rounds, 1).unwrap();
+        assert!(beside.interval(&[0, 2], |medians| medians[0] / medians[2]).is_some());
+        assert_eq!(beside.interval(&[0, 1], |medians| medians[0] / medians[1]), None);
+        assert_eq!(beside.spread(vec![1.0; 100]), None, "of all series");
     }
 
     proptest! {
@@ -278,7 +296,7 @@ mod tests {
         ) {
             let of = |times: &[f64]| {
                 let series = rounds(times);
-                Bootstrap::of(&[&series], Pairing::Rounds, 3).unwrap().interval(|m| m[0]).unwrap()
+                Bootstrap::of(&[&series], Pairing::Rounds, 3).unwrap().interval(&[0], |m| m[0]).unwrap()
             };
             let found = of(&times);
             let mut sorted = times.clone();
