@@ -278,7 +278,7 @@ pub(crate) fn results(finished: &Finished) -> Result<(), Error> {
     if output.is_some_and(|output| *output != OutputSpec::Stdout) {
         return Ok(()); // Nothing is for stdout, so it may be closed.
     }
-    to_stdout(|out| match (output, plan.kernel.shown()) {
+    to_stdout("--output FILE writes results to a file", |out| match (output, plan.kernel.shown()) {
         (Some(_), _) => results.write_lines(out),
         (None, Shown::Lines { line, last }) => {
             let shown = results.each_text(|input, result| writeln!(out, "{}", line(input, result)));
@@ -301,7 +301,7 @@ pub(crate) fn results(finished: &Finished) -> Result<(), Error> {
 
 /// Writes to stdout what was removed: path and bytes, one a line.
 pub(crate) fn leftovers(cleaned: &Cleaned) -> Result<(), Error> {
-    to_stdout(|out| {
+    to_stdout(ELSEWHERE, |out| {
         cleaned.found().try_for_each(|leftover| {
             writeln!(out, "{} {}", crate::data::shown_path(&leftover.path), leftover.bytes)
         })
@@ -310,10 +310,14 @@ pub(crate) fn leftovers(cleaned: &Cleaned) -> Result<(), Error> {
 
 /// Writes a document to stdout.
 pub(crate) fn document(text: &str) -> Result<(), Error> {
-    to_stdout(|out| writeln!(out, "{text}"))
+    to_stdout(ELSEWHERE, |out| writeln!(out, "{text}"))
 }
 
+/// What to do about a standard output that takes nothing, for what no option writes elsewhere.
+const ELSEWHERE: &str = "send it to a pipe, or to a file where there is room";
+
 fn to_stdout(
+    hint: &'static str,
     write: impl FnOnce(&mut BufWriter<io::StdoutLock<'_>>) -> io::Result<()>,
 ) -> Result<(), Error> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
@@ -332,12 +336,10 @@ fn to_stdout(
         }
     };
     Err(Error::failed(
-        Explained::new(format!("cannot write to standard output: {fault}"))
-            .hint("--output FILE writes results to a file"),
+        Explained::new(format!("cannot write to standard output: {fault}")).hint(hint),
     ))
 }
 
-/// Makes the table of ranks.
 /// Says what a run survived.
 fn survived(history: &History) -> String {
     let count = |number: u32, one: &str, more: &str| match number {

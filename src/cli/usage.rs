@@ -72,6 +72,15 @@ pub(super) fn usage(error: &clap::Error, arguments: &[OsString]) -> Error {
             let other = context(ContextKind::PriorArg).unwrap_or_default();
             Explained::new(format!("option `{argument}` cannot be used with `{other}`"))
         }
+        ErrorKind::MissingRequiredArgument => {
+            let what = Explained::new(format!("missing {argument}"));
+            match error.get(ContextKind::Usage) {
+                Some(ContextValue::StyledStr(usage)) => {
+                    what.hint(usage.to_string().trim_start_matches("Usage: ").trim().to_owned())
+                }
+                _ => what.hint("`spmd --help`"),
+            }
+        }
         _ => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or("cannot read the command line");

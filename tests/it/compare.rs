@@ -262,3 +262,28 @@ fn a_directory_of_a_real_batch_compares_with_itself_and_stays_as_it_was() {
     }
     assert_eq!((before, found), (sandbox.read("r/samples.jsonl"), names("r")));
 }
+
+#[test]
+fn two_studies_are_compared_point_by_point() {
+    let sandbox = Sandbox::new();
+    let study =
+        "scale -k spin --param cost=200ns --size 2000 --procs 1,2 --repeats 6 --ceiling never";
+    for directory in ["one", "two"] {
+        sandbox.spmd(&format!("{study} --out {directory}")).run().ok();
+    }
+    // What they took differs as machines do: the gate is as wide as there is.
+    let document = sandbox.spmd("compare one two --allow 99% --json").run().json();
+    let points = document["points"].as_array().unwrap();
+    assert_eq!(points.len(), 2, "{document}");
+    for point in points {
+        assert_eq!((&point["a"]["n"], &point["b"]["n"]), (&json!(6), &json!(6)), "{document}");
+    }
+    assert_eq!(document["only_a"], document["only_b"], "{document}");
+}
+
+#[test]
+fn a_side_that_is_not_given_is_named() {
+    let sandbox = Sandbox::new();
+    let failed = sandbox.spmd("compare a.jsonl").run();
+    failed.failed(2, "missing <B>").says("spmd compare <A> <B>");
+}

@@ -30,6 +30,14 @@ fn a_full_stdout_is_an_error() {
         let failed = sandbox.shell(&format!("exec \"$0\" {arguments} > /dev/full")).run().exited(1);
         failed.says("cannot write to standard output").says("o space left on device");
     }
+    // The advice is one that the command can take.
+    for (arguments, hint) in [
+        ("-n 2 -k square --size 1e5 --output -", "--output FILE"),
+        ("topo", "a file where there is room"),
+    ] {
+        let failed = sandbox.shell(&format!("exec \"$0\" {arguments} > /dev/full")).run().exited(1);
+        failed.says(hint);
+    }
 }
 
 #[test]
