@@ -12,7 +12,8 @@ const BENCHES: [(&str, &str); 4] =
 const ENDLESS: [&str; 4] = [
     "bench launch -n 2 --time 1h",
     "bench barrier -n 2 --time 1h",
-    "bench pull -n 2 --time 1h",
+    // The default cuts large chunks, and has as many samples as there may be before long.
+    "bench pull -n 2 --schedule dynamic,1 --time 1h",
     "bench bandwidth -n 2 --size 64Mi --time 1h",
 ];
 
