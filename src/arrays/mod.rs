@@ -338,10 +338,10 @@ impl<'a> Arrays<'a> {
         let rest = (end - part.start) as usize * self.element();
         let lines = if ahead == 0 { 0 } else { bytes / LINE };
         let asked = lines.min(rest.saturating_sub(ahead) / LINE);
-        // SAFETY: of what is copied, line by line: the caller's; the saved block lies outside the array.
-        let line = |line: usize| unsafe {
-            let (from, to) = (from.add(line * LINE), to.add(line * LINE));
-            std::ptr::copy_nonoverlapping(from, to, LINE);
+        let line = |line: usize| {
+            let (from, to) = (from.wrapping_add(line * LINE), to.wrapping_add(line * LINE));
+            // SAFETY: a line of what is copied, the caller's; the saved block lies outside the array.
+            unsafe { std::ptr::copy_nonoverlapping(from, to, LINE) };
         };
         // By value: what a closure refers to might be what a line is copied over, for all the compiler knows.
         vectorised(move || {
