@@ -278,8 +278,8 @@ impl Handle {
         let (ended, end) = std::io::pipe().map_err(|e| spmd_failed("cannot make a pipe", e))?;
         let watched = Arc::new(Watched { orders, segment: Mutex::new(None), total });
         let shared = Arc::clone(&watched);
-        // Ranks die with the thread that started them, so that thread is the one that watches them
-        // and ends only after them.
+        // Ranks die with the thread that started them, so that thread is the one that watches them, or
+        // has who has started them (`engine/spawners.rs`), and ends only after them.
         let thread = thread::Builder::new()
             .name("spmd-watch".to_owned())
             .spawn(move || {

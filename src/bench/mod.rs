@@ -145,7 +145,7 @@ impl Row {
     }
 }
 
-/// Measures. The calling thread owns the ranks: they die with it.
+/// Measures. The calling thread owns the ranks, as those of a run.
 pub(crate) fn run(
     request: &Request,
     orders: &Orders,

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 
 use crate::error::{Error, Explained};
-use crate::host::affinity::CpuSet;
+use crate::host::affinity::{self, CpuSet};
 use crate::host::limits;
 use crate::host::line::Line;
 use crate::host::procs::{self, Child};
@@ -61,9 +61,11 @@ impl Birth {
         Ok((self.spawn(rank, &part, &[theirs.as_fd()])?, ours))
     }
 
-    /// Returns the CPUs of some ranks, if each is pinned.
+    /// Returns the CPUs of some ranks, if each is pinned, to one that it will get.
     pub(super) fn cpus(&self, ranks: &[u32]) -> Option<CpuSet> {
-        let pin = |rank: &u32| self.pins.get(*rank as usize).copied().flatten();
+        let pin = |rank: &u32| {
+            self.pins.get(*rank as usize).copied().flatten().filter(|cpu| affinity::can_pin(*cpu))
+        };
         ranks.iter().map(pin).collect()
     }
 

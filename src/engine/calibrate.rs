@@ -41,7 +41,7 @@ pub(crate) struct Sample {
 }
 
 impl World {
-    /// Lets the ranks measure. The calling thread owns them: they die with it.
+    /// Lets the ranks measure. The calling thread owns them, as those of a run.
     pub(crate) fn calibrate(
         self,
         orders: &Orders,

@@ -39,7 +39,7 @@
 //! | order sent, not attached | a death in the world (`deaths.rs`): the rank is started again, as a new process with a new line in the same seat, and told as recovered |
 //! | in the world | the same |
 //! | answered | it has done its part: as between runs |
-//! | the launcher, or the thread that has the crew | ranks are killed with it, as ever; one that was not would see the end of its line and exit |
+//! | the launcher, or the thread that has the crew | ranks are killed with it, as ever, those that other threads have started (`spawners.rs`) with the launcher alone; one that was not would see the end of its line and exit |
 //! | the crew is dropped | ranks see the end of their lines and exit; those that do not are killed |
 //!
 //! # What a process keeps
@@ -55,7 +55,7 @@ use std::sync::Arc;
 
 use super::birth::{Birth, enough_descriptors};
 use super::process::{self, Process};
-use super::spawners::{self, Spawners};
+use super::spawners::Birthplace;
 use super::world::World;
 use crate::error::Error;
 use crate::host::affinity::CpuSet;
@@ -70,7 +70,7 @@ const WAITING: usize = 256;
 /// A rank of a crew has two descriptors in its launcher: its pidfd and its line.
 pub(crate) const DESCRIPTORS: u64 = 2;
 
-/// Ranks that stay alive between runs. Stays on its thread: they die with the thread that started them.
+/// Ranks that stay alive between runs. Stays on its thread, with which they die, all or but for many: see above.
 #[derive(Debug, Default)]
 pub(crate) struct Crew {
     /// The one used last comes first.
@@ -144,14 +144,12 @@ pub(super) struct Company {
     birth: Arc<Birth>,
     /// By the number of the rank. Empty where it is at work, or has died.
     seats: Vec<Option<Process>>,
-    /// Who has started many ranks. They outlive these: see there.
-    spawners: Vec<Spawners>,
 }
 
 impl Company {
     fn new(place: Place, plan: &Plan) -> Self {
         let seats = (0..plan.procs()).map(|_| None).collect();
-        Self { place, birth: Arc::new(Birth::of(plan)), seats, spawners: Vec::new() }
+        Self { place, birth: Arc::new(Birth::of(plan)), seats }
     }
 
     /// Puts a living process into every seat.
@@ -159,32 +157,14 @@ impl Company {
         self.clear()?;
         let empty = (0..).zip(&self.seats).filter(|(_, seat)| seat.is_none());
         let empty: Vec<u32> = empty.map(|(rank, _)| rank).collect();
-        let threads = spawners::threads(empty.len(), self.place.cpus);
-        if threads == 1 {
-            for rank in empty {
-                self.seats[rank as usize] = Some(Process::in_crew(self.birth.in_crew(rank)?));
-            }
-            return Ok(());
+        let birth = Arc::clone(&self.birth);
+        let begin = move |rank| birth.in_crew(rank).map(Process::in_crew);
+        let end = |process: &Process| process::end(std::iter::once(process));
+        let born = Birthplace { begin, end, cpus: self.place.cpus };
+        for (rank, process, spawner) in born.start(&empty, |some| self.birth.cpus(some))? {
+            self.seats[rank as usize] = Some(process.with(spawner));
         }
-        let (home, birth) = (Arc::clone(&self.birth), Arc::clone(&self.birth));
-        let (spawners, begun) = Spawners::start(
-            &empty,
-            threads,
-            |some| home.cpus(some),
-            move |rank| birth.in_crew(rank).map(Process::in_crew),
-        );
-        if empty.len() == self.seats.len() {
-            self.spawners.clear(); // Nobody is left whom they have started.
-        }
-        self.spawners.push(spawners);
-        let mut first = None;
-        for (rank, process) in begun {
-            match process {
-                Ok(process) => self.seats[rank as usize] = Some(process),
-                Err(error) => first = first.or(Some(error)),
-            }
-        }
-        first.map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// Empties the seats of ranks that are of no use any more.

@@ -3,7 +3,7 @@
 //! ```text
 //! World::build       checkpoint, staged output, segment, input   nothing runs yet; all refusals
 //! Crew::company      processes that an earlier run has left      or none: then each is started
-//! Ranks::start       one process a rank                          from the thread that watches them
+//! Ranks::start       one process a rank                          from the thread that watches them, or many from several
 //! Supervisor::watch  pidfds, pulse, cancellation, deadline       takes no lock, waits at no barrier
 //!   deaths           what a death means                          from facts alone
 //! World::calibrate   the same, for ranks that measure in place of computing: `spmd bench`
@@ -60,7 +60,8 @@ use crate::shm::Care;
 const LARGE: u64 = 1 << 20;
 
 impl World {
-    /// Runs to the end. The calling thread owns the ranks: they die with it.
+    /// Runs to the end. The calling thread owns the ranks: they die with it, or, where other threads have
+    /// started many of them, with the process.
     pub(crate) fn run(
         self,
         orders: &Orders,

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::spawners::Spawner;
 use crate::host::line::{Heard, Line, Order};
 use crate::host::procs::{self, Child, Ended};
 
@@ -15,6 +17,9 @@ const CLOSED_FOR: i32 = 100;
 pub(super) struct Process {
     pub(super) child: Child,
     ends: Ends,
+    /// The thread with which it dies, if it is not the one that watches: held for as long as this is.
+    #[expect(dead_code, reason = "to hold it is all")]
+    spawner: Option<Arc<Spawner>>,
     /// When it was started; `None` once it has shown that its program knows what a rank is.
     pub(super) began: Option<Instant>,
 }
@@ -31,12 +36,17 @@ enum Ends {
 impl Process {
     /// A process of one world.
     pub(super) fn once(child: Child) -> Self {
-        Self { child, ends: Ends::ByExit, began: Some(Instant::now()) }
+        Self { child, ends: Ends::ByExit, spawner: None, began: Some(Instant::now()) }
     }
 
     /// A process of a crew.
     pub(super) fn in_crew((child, line): (Child, Line)) -> Self {
-        Self { child, ends: Ends::ByAnswer(line), began: Some(Instant::now()) }
+        Self { child, ends: Ends::ByAnswer(line), spawner: None, began: Some(Instant::now()) }
+    }
+
+    /// Keeps the thread that has started it, if another one has.
+    pub(super) fn with(self, spawner: Option<Arc<Spawner>>) -> Self {
+        Self { spawner, ..self }
     }
 
     /// Sends a process of a crew to a world. An error says that it will not follow.

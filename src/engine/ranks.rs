@@ -7,9 +7,9 @@ use std::time::Instant;
 use super::birth::{Birth, enough_descriptors};
 use super::crew::Company;
 use super::process::{self, Process};
-use super::spawners::{self, Spawners};
+use super::spawners::{Begun, Birthplace};
 use super::world::World;
-use crate::error::Error;
+use crate::error::{Error, Explained};
 use crate::host::procs::{Child, Ended};
 use crate::inject::Action;
 use crate::shm::Point;
@@ -19,8 +19,6 @@ pub(super) struct Ranks<'w> {
     world: &'w World,
     origin: Origin<'w>,
     seats: Vec<Seat>,
-    /// Who has started many ranks. They outlive these: see there.
-    spawners: Spawners,
 }
 
 /// Where processes come from, and where they go.
@@ -81,15 +79,13 @@ impl<'w> Ranks<'w> {
                 Origin::Started(Arc::new(Birth::of(&world.plan)))
             }
         };
-        let seats = Vec::with_capacity(procs as usize);
-        let mut ranks = Self { world, origin, seats, spawners: Spawners::default() };
-        let threads = spawners::threads(procs as usize, world.plan.placement.cpus);
+        let mut ranks = Self { world, origin, seats: Vec::with_capacity(procs as usize) };
         match &ranks.origin {
-            Origin::Started(birth) if threads > 1 => {
+            Origin::Started(birth) => {
                 let birth = Arc::clone(birth);
-                ranks.begin_by(threads, birth)?;
+                ranks.seats = ranks.born(&birth)?;
             }
-            Origin::Started(_) | Origin::Lent(_) => {
+            Origin::Lent(_) => {
                 for rank in 0..procs {
                     let process = ranks.begin(rank)?;
                     ranks.seats.push(Seat { process, state: State::Running });
@@ -99,36 +95,31 @@ impl<'w> Ranks<'w> {
         Ok(ranks)
     }
 
-    /// Starts all ranks, by so many threads.
-    fn begin_by(&mut self, threads: usize, birth: Arc<Birth>) -> Result<(), Error> {
+    /// Starts all ranks, or none.
+    fn born(&self, birth: &Arc<Birth>) -> Result<Vec<Seat>, Error> {
         let ranks: Vec<u32> = (0..self.world.plan.procs()).collect();
         let faults: Vec<_> = ranks.iter().map(|rank| self.fault_at_start(*rank)).collect();
+        // Once more, as threads that start ranks outlive a look at the world.
         let descriptors = self.world.descriptors().map(|fd| fd.try_clone_to_owned());
         let descriptors: Vec<OwnedFd> =
             descriptors.into_iter().collect::<Result<_, _>>().map_err(|error| {
-                Error::refused(format!("cannot open the segment once more: {error}"))
+                let what = Explained::new(format!("cannot hand the segment to ranks: {error}"));
+                Error::refused(what.hint("the limit on open files (ulimit -n)"))
             })?;
-        let home = Arc::clone(&birth);
-        let (spawners, begun) = Spawners::start(
-            &ranks,
-            threads,
-            |some| home.cpus(some),
-            move |rank| {
-                let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-                let fault = faults.get(rank as usize).copied().flatten();
-                birth.once(rank, fault, &descriptors).map(Process::once)
-            },
-        );
-        self.spawners = spawners;
-        let mut first = None;
-        for (_, process) in begun {
-            match process {
-                // All of them, or, after an error, those that are to be ended.
-                Ok(process) => self.seats.push(Seat { process, state: State::Running }),
-                Err(error) => first = first.or(Some(error)),
-            }
-        }
-        first.map_or(Ok(()), Err)
+        let own = Arc::clone(birth);
+        let begin = move |rank| {
+            let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+            let fault = faults.get(rank as usize).copied().flatten();
+            own.once(rank, fault, &descriptors).map(Process::once)
+        };
+        let end = |process: &Process| process::end(std::iter::once(process));
+        let cpus = self.world.plan.placement.cpus;
+        let begun = Birthplace { begin, end, cpus }.start(&ranks, |some| birth.cpus(some))?;
+        let seat = |(_, process, spawner): Begun<Process>| Seat {
+            process: process.with(spawner),
+            state: State::Running,
+        };
+        Ok(begun.into_iter().map(seat).collect())
     }
 
     /// Starts a rank that has died once more.

@@ -147,9 +147,14 @@ pub(crate) enum PinFault {
     NotTaken { cpu: u32, mask: CpuSet },
 }
 
+/// Says whether there is a way to pin to this CPU at all.
+pub(crate) fn can_pin(cpu: u32) -> bool {
+    (cpu as usize) < MOST
+}
+
 /// Pins the calling thread to one CPU, and reads the mask back.
 pub(crate) fn pin(cpu: u32) -> Result<(), PinFault> {
-    if cpu as usize >= MOST {
+    if !can_pin(cpu) {
         return Err(PinFault::TooLarge(cpu));
     }
     let taken = core_affinity::set_for_current(CoreId { id: cpu as usize });
