@@ -77,7 +77,6 @@ pub(crate) struct Barrier {
     word: Futex,
     /// About how many ranks sleep on `word`; never too few.
     sleepers: AtomicU32,
-    opener: Opener,
     groups: Groups,
     arrived: [Arrived; GROUPS],
 }
@@ -90,15 +89,24 @@ struct Groups {
     narrower: AtomicU32,
 }
 
-/// The arrivals of a group: bit i says that its i-th rank is here. Alone on its line.
+/// The arrivals of a group, alone on their line but for the opening, beside those of the first one.
 #[derive(Debug)]
 #[repr(C, align(128))]
-struct Arrived(AtomicU64);
+struct Arrived {
+    /// Bit i says that the group's i-th rank is here.
+    here: AtomicU64,
+    /// {epoch: 32, who: 32}: who opens that epoch. Of the first group's alone, and not in the line of `word`,
+    /// which all poll: whoever completes a world of one group has just written this one, so that taking the
+    /// opening costs it no other.
+    opener: AtomicU64,
+}
 
-/// {epoch: 32, who: 32}: who opens that epoch. In another line than `word`, which all poll.
-#[derive(Debug)]
-#[repr(C, align(128))]
-struct Opener(AtomicU64);
+impl Arrived {
+    #[cfg(test)]
+    fn new() -> Self {
+        Self { here: AtomicU64::new(0), opener: AtomicU64::new(0) }
+    }
+}
 
 /// The run was aborted while, or before, this rank waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,9 +136,8 @@ impl Barrier {
         Self {
             word: Futex::new(0),
             sleepers: AtomicU32::new(0),
-            opener: Opener(AtomicU64::new(0)),
             groups: Groups { narrower: AtomicU32::new(0) },
-            arrived: std::array::from_fn(|_| Arrived(AtomicU64::new(0))),
+            arrived: std::array::from_fn(|_| Arrived::new()),
         }
     }
 
@@ -152,7 +159,11 @@ impl Barrier {
 
     /// Returns the arrivals of a group; of the last one, should there be too many groups.
     fn arrivals(&self, group: u32) -> &AtomicU64 {
-        &self.arrived[(group as usize).min(GROUPS - 1)].0
+        &self.arrived[(group as usize).min(GROUPS - 1)].here
+    }
+
+    fn opener(&self) -> &AtomicU64 {
+        &self.arrived[0].opener
     }
 
     /// Waits for every rank of a world of `procs`.
@@ -171,7 +182,10 @@ impl Barrier {
         }
         let last_of_group = self.set_bit(rank, procs);
         probe.at(Point::BarrierArrived);
-        if last_of_group && self.complete(procs, |_| false) && self.take_opening(seen, rank + 1) {
+        // Whoever completes the only group has seen all who arrived: there is no other word to look at.
+        let last =
+            last_of_group && (self.shape(procs).groups() == 1 || self.complete(procs, |_| false));
+        if last && self.take_opening(seen, rank + 1) {
             probe.at(Point::BarrierTaken);
             self.open(procs, probe)
         } else {
@@ -213,7 +227,7 @@ impl Barrier {
     fn take_opening(&self, seen: u32, who: u32) -> bool {
         let epoch = seen / ONE_EPOCH;
         let mine = u64::from(epoch) << 32 | u64::from(who);
-        let mut before = self.opener.0.load(Relaxed); // The exchange decides.
+        let mut before = self.opener().load(Relaxed); // The exchange decides.
         loop {
             let [by, taken] = halves(before);
             // Epochs have 31 bits, and wrap.
@@ -222,7 +236,7 @@ impl Barrier {
             }
             // Release, pairs with Acquire in `stand_in` [opener]: whoever opens for a dead opener
             // has seen what that one saw.
-            match self.opener.0.compare_exchange_weak(before, mine, Release, Relaxed) {
+            match self.opener().compare_exchange_weak(before, mine, Release, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => before = now,
             }
@@ -266,7 +280,7 @@ impl Barrier {
         excused: impl Fn(u32) -> bool,
     ) -> bool {
         let seen = self.word.word().load(Acquire); // Pairs with AcqRel in `move_epoch` [open].
-        let [by, epoch] = halves(self.opener.0.load(Acquire)); // Pairs with Release in `take_opening` [opener].
+        let [by, epoch] = halves(self.opener().load(Acquire)); // Pairs with Release in `take_opening` [opener].
         if by != 0 && by != LAUNCHER && dead(by - 1) {
             if epoch == seen / ONE_EPOCH {
                 // What it did, its death included, comes before this: it did not move the epoch, and
@@ -298,7 +312,7 @@ impl Barrier {
         let here = self.arrivals(shape.group(rank)).load(Acquire) & shape.bit(rank) != 0;
         // Whoever clears bits has taken an opening first. Acquire, pairs with Release in
         // `take_opening` [opener]; and the clearing comes after that in its program order.
-        let [by, taken] = halves(self.opener.0.load(Acquire));
+        let [by, taken] = halves(self.opener().load(Acquire));
         let opening = by != 0 && taken == epoch;
         !here && !opening
     }
