@@ -135,7 +135,9 @@ impl Fit {
             study.bootstrap.rows().map(|row| fitted(row).unwrap_or([f64::NAN; 3])).collect();
         let estimate = |figure: &dyn Fn([f64; 3]) -> f64| Estimate {
             value: figure(coefficients),
-            ci95: study.bootstrap.spread(drawn.iter().map(|drawn| figure(*drawn)).collect()),
+            ci95: study
+                .bootstrap
+                .spread(&study.fitted(), drawn.iter().map(|drawn| figure(*drawn)).collect()),
         };
         let parameters: Vec<Parameter> = law
             .parameters()
@@ -167,7 +169,9 @@ impl Fit {
         let (p, work) = (f64::from(procs), study.work_at(procs));
         let base = study.medians[study.points.len()];
         let time = |found: [f64; 3]| self.law.time(found, p, work);
-        let spread = |figures: Vec<f64>| study.bootstrap.spread(figures);
+        let spread = |of: &[usize], figures: Vec<f64>| study.bootstrap.spread(of, figures);
+        let fitted = study.fitted();
+        let with_base: Vec<usize> = fitted.iter().copied().chain([study.points.len()]).collect();
         // The base is drawn together with what it is divided by.
         let speedups = study
             .bootstrap
@@ -180,11 +184,11 @@ impl Fit {
             procs,
             time_s: Estimate {
                 value: time(self.coefficients),
-                ci95: spread(self.drawn.iter().map(|found| time(*found)).collect()),
+                ci95: spread(&fitted, self.drawn.iter().map(|found| time(*found)).collect()),
             },
             speedup: Estimate {
                 value: work * base / time(self.coefficients),
-                ci95: spread(speedups.collect()),
+                ci95: spread(&with_base, speedups.collect()),
             },
             reach: if (least..=most).contains(&procs) {
                 Reach::Between

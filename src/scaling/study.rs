@@ -136,6 +136,11 @@ impl Study {
         }
     }
 
+    /// Returns the series that a law is fitted to: all but the base, which only ratios are taken to.
+    pub(super) fn fitted(&self) -> Vec<usize> {
+        (0..self.points.len()).collect()
+    }
+
     pub(super) fn based(&self) -> &Point {
         match &self.base {
             Base::Serial(point) => point,

@@ -80,14 +80,14 @@ impl Bootstrap {
         of: &[usize],
         figure: impl FnMut(&[f64]) -> f64,
     ) -> Option<[f64; 2]> {
-        let samples = of.iter().filter_map(|series| self.samples.get(*series)).min()?;
-        spread(*samples, self.rows().map(figure).collect())
+        self.spread(of, self.rows().map(figure).collect())
     }
 
-    /// Returns what holds a figure with 95 %, which was computed of each draw of all series: see
+    /// Returns what holds a figure with 95 %, which was computed of these series in each draw: see
     /// [`Self::rows`]. `None` if samples are too few, or if it is not a number in some draw.
-    pub(crate) fn spread(&self, figures: Vec<f64>) -> Option<[f64; 2]> {
-        spread(*self.samples.iter().min()?, figures)
+    pub(crate) fn spread(&self, of: &[usize], figures: Vec<f64>) -> Option<[f64; 2]> {
+        let samples = of.iter().filter_map(|series| self.samples.get(*series)).min()?;
+        spread(*samples, figures)
     }
 }
 
@@ -284,7 +284,8 @@ mod tests {
         let beside = Bootstrap::of(&[&six, &five, &six], Pairing::Rounds, 1).unwrap();
         assert!(beside.interval(&[0, 2], |medians| medians[0] / medians[2]).is_some());
         assert_eq!(beside.interval(&[0, 1], |medians| medians[0] / medians[1]), None);
-        assert_eq!(beside.spread(vec![1.0; 100]), None, "of all series");
+        assert_eq!(beside.spread(&[0, 1, 2], vec![1.0; 100]), None);
+        assert_eq!(beside.spread(&[0, 2], vec![1.0; 100]), Some([1.0, 1.0]));
     }
 
     proptest! {
