@@ -76,6 +76,9 @@ impl Executor<'_> {
                 number += 1;
             }
         }
+        if begin > number {
+            return Err(damaged()); // More blocks than there are would be final.
+        }
         self.injector.at(Point::CommitBefore);
         lease.commit();
         self.injector.at(Point::CommitAfter);
