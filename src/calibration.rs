@@ -24,7 +24,7 @@ pub(crate) enum Measured {
     Bandwidth {
         /// Bytes of each of the [`ARRAYS`].
         array: u64,
-        /// Which of them.
+        /// Which loops.
         loops: Loops,
     },
 }

@@ -113,7 +113,11 @@ fn pace(measured: Measured, request: &Request, procs: u32) -> Pace {
             (Grain::Pass { round }, ROUNDS * round)
         }
     };
-    Pace { grain, least, most: most.max(least).next_multiple_of(4), budget_ns }
+    let round = match grain {
+        Grain::Pass { round } => round,
+        Grain::Batch { .. } => 1,
+    };
+    Pace { grain, least, most: most.max(least).next_multiple_of(round.max(1)), budget_ns }
 }
 
 /// Returns how many indices there are to be claimed.

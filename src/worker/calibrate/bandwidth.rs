@@ -66,7 +66,7 @@ impl Bench for Bandwidth<'_> {
         let which = self.loops.of(sample);
         let Self { a, b, c, .. } = self;
         // The factors keep values where they are, whatever the number of passes. No loop but the triad
-        // begins with what the one before has left in the caches; after itself, with the other end of arrays.
+        // begins with what the one before has left in the caches; and after itself that is the end of its arrays.
         match which {
             Loop::Read => {
                 black_box(loops::read(b));
