@@ -1,6 +1,7 @@
 //! One command that does the work, and how its time is read.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -47,20 +48,27 @@ pub(crate) struct Contender {
     variables: Vec<(String, String)>,
 }
 
-/// The program under test as an installation leaves it: copied, as the peers were. A linker writes its output
-/// page by page, in which form the system keeps it in memory, and starts it a sixth more slowly.
+/// The program under test as an installation leaves it.
 fn installed() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
-        let built = Path::new(env!("CARGO_BIN_EXE_spmd"));
         let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers").join("spmd");
-        let _ = std::fs::remove_file(&copy); // Not written over: somebody may run it.
-        let copied = copy.parent().map_or(Ok(()), std::fs::create_dir_all);
-        match copied.and_then(|()| std::fs::copy(built, &copy)) {
-            Ok(_) => copy,
-            Err(_) => built.to_owned(),
-        }
+        let folder = copy.parent().map_or(Ok(()), std::fs::create_dir_all);
+        folder
+            .and_then(|()| install(Path::new(env!("CARGO_BIN_EXE_spmd")), &copy))
+            .expect("room for a copy of the program");
+        copy
     })
+}
+
+/// Copies a program, as an installation does; all contenders that are built here are copies. A linker writes
+/// its output page by page, in which form the system keeps it in memory, and starts it more slowly.
+pub(crate) fn install(linked: &Path, copy: &Path) -> io::Result<()> {
+    match std::fs::remove_file(copy) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {} // Not written over: somebody may run it.
+    }
+    std::fs::copy(linked, copy).map(|_: u64| ())
 }
 
 /// What one run of a command came to.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::CPUS;
-use crate::contender::{Contender, Reading};
+use crate::contender::{Contender, Reading, install};
 use crate::options::Install;
 use crate::python::{self, Python};
 
@@ -161,15 +161,17 @@ impl Toolchain {
     fn built(&self, cc: &Path, name: &str, flags: &str, tag: &str) -> Option<PathBuf> {
         let tag: String = tag.chars().filter(char::is_ascii_alphanumeric).collect();
         let program = self.folder.join(format!("{name}-{tag}"));
+        let linked = program.with_extension("linked");
         let out = Command::new(cc)
             .args(FLAGS.split_whitespace())
             .args(flags.split_whitespace())
             .arg(source(&format!("{name}.c")))
             .arg("-o")
-            .arg(&program)
+            .arg(&linked)
             .output()
             .ok()?; // Not installed.
         if out.status.success() {
+            install(&linked, &program).expect("room for a copy of a peer");
             return Some(program);
         }
         eprintln!("peers: {name} by {}: {}", cc.display(), String::from_utf8_lossy(&out.stderr));
