@@ -422,6 +422,22 @@ mod tests {
     }
 
     #[test]
+    fn a_base_with_few_samples_leaves_what_it_is_no_part_of_its_interval() {
+        let times = [6.0, 6.1, 5.9, 6.05, 5.95, 6.0, 6.02];
+        let point = |at: u32| {
+            let part = |time: &f64| time * (0.05 + 0.95 / f64::from(at));
+            Point::new(at, 1000, &times.iter().map(part).collect::<Vec<_>>())
+        };
+        let few = Base::Serial(Point::new(1, 1000, &times[..5]));
+        let study = Study::new([1, 2, 4, 8].map(point).into(), few, 1).unwrap();
+        let fit = Fit::of(&study, Law::Amdahl).unwrap();
+        assert!(fit.parameters[0].estimate.ci95.is_some() && fit.one_s.ci95.is_some());
+        let found = fit.predict(&study, 16);
+        assert!(found.time_s.ci95.is_some());
+        assert_eq!(found.speedup.ci95, None, "it is a ratio to the base");
+    }
+
+    #[test]
     fn a_law_is_refused_for_the_other_kind_of_study() {
         let strong = study(Law::Amdahl, [0.3, 5.7, 0.0], false, &PROCS);
         let weak = study(Law::Gustafson, [0.2, 0.02, 0.0], true, &PROCS);
