@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use clap::builder::{FalseyValueParser, TypedValueParser};
+use clap::builder::{FalseyValueParser, Resettable, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -63,6 +63,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)] // See `command_line`.
 enum Command {
     /// Run one problem (the bare command does the same)
     Run(RunCommand),
@@ -198,7 +199,7 @@ pub(crate) fn main() -> Exit {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // Known before parsing, so that a mistyped command line still gets its document.
     let json = arguments.iter().any(|argument| argument == "--json") || json_by_environment();
-    let (cli, matches) = match parse(&mut plain_help(Cli::command()), &arguments) {
+    let (cli, matches) = match parse(&mut command_line(), &arguments) {
         Ok(parsed) => parsed,
         Err(error) => return unparsed(&error, &arguments, json),
     };
@@ -233,7 +234,7 @@ pub(crate) fn options_of(arguments: &[OsString]) -> Result<Option<RunOptions>, E
     thread_local! {
         /// Built once: building takes far longer than parsing.
         static COMMAND: std::cell::RefCell<clap::Command> =
-            std::cell::RefCell::new(plain_help(Cli::command()));
+            std::cell::RefCell::new(command_line());
     }
     match COMMAND.with_borrow_mut(|command| parse(command, arguments)) {
         Ok((Cli { command: None, run }, matches)) => Ok(Some(layered(run.options, &matches))),
@@ -246,17 +247,42 @@ pub(crate) fn options_of(arguments: &[OsString]) -> Result<Option<RunOptions>, E
     }
 }
 
+/// Returns the command line that is understood.
+///
+/// What a command takes is built when that command was typed, or its help is asked for: all of them together
+/// take longer to build than a rank to start.
+fn command_line() -> clap::Command {
+    let deferred: [(&str, fn(clap::Command) -> clap::Command); 10] = [
+        ("run", plain::<RunCommand>),
+        ("plan", plain::<RunCommand>),
+        ("batch", plain::<BatchCommand>),
+        ("scale", |command| scale::with_numbers(plain::<ScaleCommand>(command))),
+        ("tune", plain::<TuneCommand>),
+        ("compare", plain::<CompareCommand>),
+        ("bench", plain::<BenchCommand>),
+        ("topo", plain::<TopoCommand>),
+        ("doctor", plain::<DoctorCommand>),
+        ("clean", plain::<CleanCommand>),
+    ];
+    let command = Cli::command().mut_args(without_repetition);
+    deferred.into_iter().fold(command, |command, (name, later)| {
+        command.mut_subcommand(name, |command| command.defer(later))
+    })
+}
+
+/// Adds what a command takes. What is said about the command stays: clap would put what is said about a group of
+/// its options in that place.
+fn plain<T: clap::Args>(command: clap::Command) -> clap::Command {
+    let about = Resettable::from(command.get_about().cloned());
+    let long = Resettable::from(command.get_long_about().cloned());
+    T::augment_args(command).mut_args(without_repetition).about(about).long_about(long)
+}
+
 /// Leaves out of the help what every option would say: its variable, and its values once more.
 /// (A flag has no values to hide, and clap forbids it.)
-fn plain_help(command: clap::Command) -> clap::Command {
-    let plain = |argument: clap::Arg| {
-        let hide = argument.get_action().takes_values();
-        argument.hide_env(true).hide_possible_values(hide)
-    };
-    command
-        .mut_subcommand("scale", scale::with_numbers)
-        .mut_args(plain)
-        .mut_subcommands(move |command| command.mut_args(plain))
+fn without_repetition(argument: clap::Arg) -> clap::Arg {
+    let hide = argument.get_action().takes_values();
+    argument.hide_env(true).hide_possible_values(hide)
 }
 
 /// Says whether `SPMD_JSON` asks for a document, as clap reads such a variable.
@@ -468,6 +494,22 @@ mod tests {
     #[test]
     fn the_command_line_is_one_that_clap_takes() {
         // Where assertions are compiled in, clap checks this at each start, and aborts.
-        plain_help(Cli::command()).debug_assert();
+        command_line().debug_assert();
+    }
+
+    #[test]
+    fn a_command_that_is_built_late_says_of_itself_what_it_says_in_the_list() {
+        let listed = command_line();
+        let mut built = listed.clone();
+        built.build();
+        for command in listed.get_subcommands() {
+            let name = command.get_name();
+            let late = built.find_subcommand(name).unwrap();
+            assert_eq!(late.get_about(), command.get_about(), "{name}");
+            assert_eq!(late.get_long_about(), command.get_long_about(), "{name}");
+            let own = |argument: &&clap::Arg| argument.get_env().is_some();
+            assert!(late.get_arguments().filter(own).all(clap::Arg::is_hide_env_set), "{name}");
+        }
+        assert!(built.find_subcommand("scale").unwrap().get_arguments().count() > 40);
     }
 }
