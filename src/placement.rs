@@ -217,7 +217,7 @@ fn suggest(places: &[Place], cores: usize, quota: Option<f64>, bind: Bind) -> (u
 /// which nothing is known: grouping pays where an arrival word would travel through many hands.
 fn neighbours(machine: &dyn Machine, pins: &[Option<u32>]) -> u32 {
     const ONE_GROUP: usize = 8;
-    /// A choice, not measured: beyond it a word that all add their bit to, one after another, is cut in two.
+    /// A choice, not measured. (What the barrier makes of it are eights: see `shm/barrier/tree.rs`.)
     const MOST: usize = 16;
     let whole = u32::try_from(pins.len()).unwrap_or(u32::MAX);
     if pins.len() <= ONE_GROUP {

@@ -252,7 +252,8 @@ pub(crate) fn options_of(arguments: &[OsString]) -> Result<Option<RunOptions>, E
 /// What a command takes is built when that command was typed, or its help is asked for: all of them together
 /// take longer to build than a rank to start.
 fn command_line() -> clap::Command {
-    let deferred: [(&str, fn(clap::Command) -> clap::Command); 10] = [
+    type Built = fn(clap::Command) -> clap::Command;
+    let deferred: [(&str, Built); 10] = [
         ("run", plain::<RunCommand>),
         ("plan", plain::<RunCommand>),
         ("batch", plain::<BatchCommand>),

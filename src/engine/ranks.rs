@@ -203,11 +203,6 @@ impl<'w> Ranks<'w> {
         numbered.filter(|(_, seat)| seat.state == State::Awaiting).map(|(rank, _)| rank).collect()
     }
 
-    /// Says whether a rank has no process that is at work in the world.
-    pub(super) fn is_gone(&self, rank: u32) -> bool {
-        self.seats.get(rank as usize).is_none_or(|seat| !seat.state.is_living())
-    }
-
     /// Notes that a rank has ended, and whether another process is to follow.
     pub(super) fn ended(&mut self, rank: u32, follow: Follow) {
         let seat = &mut self.seats[rank as usize];

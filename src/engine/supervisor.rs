@@ -256,12 +256,12 @@ impl Supervisor<'_, '_> {
     fn seat_again(&mut self, rank: u32) -> Result<(), Error> {
         let control = self.world.segment.control();
         let barrier = control.barrier();
-        let dead = |rank| self.ranks.is_gone(rank);
-        // It may have died on its way from completing the world to opening the barrier.
-        barrier.stand_in(self.world.plan.procs(), dead, |_| false);
+        let procs = self.world.plan.procs();
+        // It may have died on its way from completing its group to opening the barrier, or to waking the others.
+        barrier.stand_in(procs, |_| false);
         if self.world.is_over() {
             self.ranks.ended(rank, Follow::Nobody); // All the work was done without it.
-        } else if barrier.is_missing(rank) {
+        } else if barrier.is_missing(rank, procs) {
             self.ranks.replace(rank)?;
             self.pulse.forget(rank);
         }

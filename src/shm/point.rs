@@ -63,11 +63,9 @@ pub(crate) enum Point {
     BarrierBefore,
     /// It has arrived, and done nothing else.
     BarrierArrived,
-    /// It has taken the opening, and begun nothing of it.
-    BarrierTaken,
-    /// It opens: the arrival words are cleared, the epoch has not moved.
-    BarrierCleared,
-    /// It opens: the epoch has moved, nobody is woken.
+    /// It came last of its group, in a world of several, and has not told the others.
+    BarrierCompleted,
+    /// It came last of all: the epoch has moved, nobody is woken.
     BarrierMoved,
     /// It is about to sleep.
     BarrierSleep,
@@ -79,7 +77,7 @@ pub(crate) enum Point {
 
 impl Point {
     /// Every point, with its name.
-    pub(crate) const ALL: [(&'static str, Self); 32] = [
+    pub(crate) const ALL: [(&'static str, Self); 31] = [
         ("start", Self::Started),
         ("attached", Self::Attached),
         ("prepare.mid", Self::PrepareMid),
@@ -106,8 +104,7 @@ impl Point {
         ("commit.after", Self::CommitAfter),
         ("barrier.before", Self::BarrierBefore),
         ("barrier.arrived", Self::BarrierArrived),
-        ("barrier.taken", Self::BarrierTaken),
-        ("barrier.cleared", Self::BarrierCleared),
+        ("barrier.completed", Self::BarrierCompleted),
         ("barrier.moved", Self::BarrierMoved),
         ("barrier.sleep", Self::BarrierSleep),
         ("barrier.exit", Self::BarrierExit),

@@ -19,7 +19,7 @@ mod real {
 }
 
 pub(crate) use real::*;
-pub(crate) use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+pub(crate) use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 #[cfg(not(spmd_loom))]
 pub(crate) use futex::Futex;
@@ -28,24 +28,30 @@ pub(crate) use modelled::Futex;
 
 #[cfg(not(spmd_loom))]
 mod futex {
-    use super::{AtomicU32, Relaxed};
+    use super::{AtomicU64, Relaxed};
     use std::time::Duration;
 
-    /// A word that ranks sleep on, in any process that maps it.
+    /// A word on whose lower half ranks sleep, in any process that maps it.
     #[derive(Debug, Default)]
     #[repr(transparent)]
-    pub(crate) struct Futex(AtomicU32);
+    pub(crate) struct Futex(AtomicU64);
 
     impl Futex {
-        pub(crate) const fn new(value: u32) -> Self {
-            Self(AtomicU32::new(value))
+        pub(crate) const fn new(value: u64) -> Self {
+            Self(AtomicU64::new(value))
         }
 
-        pub(crate) fn word(&self) -> &AtomicU32 {
+        pub(crate) fn word(&self) -> &AtomicU64 {
             &self.0
         }
 
-        /// Sleeps while the word equals `expected`: until woken, at most `limit`, perhaps less.
+        /// The half that the kernel compares, and alone accesses.
+        fn lower(&self) -> *mut u32 {
+            let halves = self.0.as_ptr().cast::<u32>();
+            halves.wrapping_add(usize::from(cfg!(target_endian = "big")))
+        }
+
+        /// Sleeps while the lower half equals `expected`: until woken, at most `limit`, perhaps less.
         #[expect(unsafe_code, reason = "the futex system call")]
         pub(crate) fn sleep(&self, expected: u32, limit: Duration) {
             let limit = libc::timespec {
@@ -58,7 +64,7 @@ mod futex {
             unsafe {
                 libc::syscall(
                     libc::SYS_futex,
-                    self.0.as_ptr(),
+                    self.lower(),
                     libc::FUTEX_WAIT,
                     expected,
                     &raw const limit,
@@ -70,7 +76,7 @@ mod futex {
         #[expect(unsafe_code, reason = "the futex system call")]
         pub(crate) fn wake_all(&self) {
             // SAFETY: the word outlives the call, which does not access it.
-            unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+            unsafe { libc::syscall(libc::SYS_futex, self.lower(), libc::FUTEX_WAKE, i32::MAX) };
         }
     }
 
@@ -85,31 +91,31 @@ mod futex {
 /// sleep" one step, as the kernel does. (Modelling sleep as a yield runs loom out of branches.)
 #[cfg(spmd_loom)]
 mod modelled {
-    use super::{AtomicU32, Relaxed};
+    use super::{AtomicU64, Relaxed};
     use loom::sync::{Condvar, Mutex};
     use std::time::Duration;
 
     #[derive(Debug)]
     pub(crate) struct Futex {
-        word: AtomicU32,
+        word: AtomicU64,
         gate: Mutex<()>,
         sleepers: Condvar,
     }
 
     impl Futex {
         #[cfg(test)]
-        pub(crate) fn new(value: u32) -> Self {
-            Self { word: AtomicU32::new(value), gate: Mutex::new(()), sleepers: Condvar::new() }
+        pub(crate) fn new(value: u64) -> Self {
+            Self { word: AtomicU64::new(value), gate: Mutex::new(()), sleepers: Condvar::new() }
         }
 
-        pub(crate) fn word(&self) -> &AtomicU32 {
+        pub(crate) fn word(&self) -> &AtomicU64 {
             &self.word
         }
 
         /// Sleeps without a limit: a wake-up that is lost is then a deadlock that loom reports.
         pub(crate) fn sleep(&self, expected: u32, _limit: Duration) {
             let gate = self.gate.lock().unwrap();
-            if self.word.load(Relaxed) == expected {
+            if self.word.load(Relaxed) & u64::from(u32::MAX) == u64::from(expected) {
                 drop(self.sleepers.wait(gate).unwrap());
             }
         }

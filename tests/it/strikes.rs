@@ -13,7 +13,7 @@ use crate::values::Type::I64;
 
 /// Every point but those of `auto`'s choice, which need more indices than these tables have.
 /// `the_table_knows_every_point` holds it against the program.
-pub(crate) const POINTS: [&str; 30] = [
+pub(crate) const POINTS: [&str; 29] = [
     "start",
     "attached",
     "prepare.mid",
@@ -38,8 +38,7 @@ pub(crate) const POINTS: [&str; 30] = [
     "commit.after",
     "barrier.before",
     "barrier.arrived",
-    "barrier.taken",
-    "barrier.cleared",
+    "barrier.completed",
     "barrier.moved",
     "barrier.sleep",
     "barrier.exit",
@@ -70,7 +69,8 @@ const SCHEDULES: [&str; 6] =
     ["dynamic,7000", "static", "guided", "steal,700", "dynamic,700", "static,900"];
 /// All modes by all numbers of ranks by all schedules.
 pub(crate) const TURNS: usize = 96;
-const PROCS: [usize; 4] = [1, 2, 3, 8];
+/// The last one is more than one group at the barrier.
+const PROCS: [usize; 4] = [1, 2, 3, 9];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {

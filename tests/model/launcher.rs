@@ -1,7 +1,7 @@
 //! Deaths, and what the launcher does about them.
 
 use crate::protocol::{Asks, Broken, Model};
-use crate::words::{At, LAUNCHER, Launcher, Lease, OLD, PROCESSES, State, Step, Who, bit, small};
+use crate::words::{At, Launcher, Lease, OLD, PROCESSES, State, Step, Who, bit, small};
 
 /// The steps that the launcher may take from a state.
 struct LauncherSteps<'a> {
@@ -58,7 +58,6 @@ impl Model {
 
     pub(crate) fn launcher_steps(&self, state: &State, found: &mut Vec<Step>) {
         let mut steps = LauncherSteps { state, found };
-        let epoch = state.epoch;
         match state.launcher {
             Launcher::Watching => {
                 for process in 0..PROCESSES {
@@ -69,41 +68,11 @@ impl Model {
                                 && self.asks == Asks::Launcher
                                 && process < self.ranks =>
                         {
-                            self.gone_steps(state, process, &mut steps);
+                            Self::gone_steps(state, process, &mut steps);
                         }
                         _ => {}
                     }
                 }
-            }
-            Launcher::Looking { rank, epoch: None } => {
-                let to = Launcher::Looking { rank, epoch: Some(epoch) };
-                steps.step(Who::LauncherOf(rank.into()), "reads the epoch", to, |_| {});
-            }
-            Launcher::Looking { rank, epoch: Some(seen) } => {
-                let rank = usize::from(rank);
-                let arrived = if self.broken == Broken::LooksAtBitLast {
-                    state.arrived & bit(rank) != 0
-                } else {
-                    state.taken > seen
-                };
-                if arrived {
-                    steps.step(
-                        Who::LauncherOf(rank),
-                        "sees it had arrived",
-                        Launcher::Watching,
-                        |_| {},
-                    );
-                } else {
-                    steps.step(Who::LauncherOf(rank), "starts it again", Launcher::Watching, |s| {
-                        s.at[rank] = At::Start;
-                    });
-                }
-            }
-            Launcher::Clearing => {
-                steps.step(Who::Launcher, "clears the bits", Launcher::Moving, |s| s.arrived = 0);
-            }
-            Launcher::Moving => {
-                steps.step(Who::Launcher, "moves the epoch", Launcher::Watching, |s| s.epoch += 1);
             }
             Launcher::GivingUp { slot, ticket } => {
                 steps.step(Who::Launcher, "gives it up", Launcher::Watching, |s| {
@@ -157,9 +126,7 @@ impl Model {
             _ if process == OLD => false,
             Broken::NotReplaced => false,
             _ if self.asks == Asks::Replacement => true,
-            Broken::ReplacedAfterArrival => true,
-            // Opening for it is still done as it should be.
-            Broken::ArrivesLate => state.taken <= state.epoch || usize::from(state.opener) != rank,
+            Broken::ReplacedAfterArrival | Broken::ArrivesLate => true,
             // With two passes there is more to look at.
             _ => self.passes == 1 && !had_arrived,
         };
@@ -173,38 +140,12 @@ impl Model {
     }
 
     /// What the launcher does about a rank that is dead and given up, when there is another phase.
-    fn gone_steps(&self, state: &State, rank: usize, steps: &mut LauncherSteps<'_>) {
-        let who = Who::LauncherOf(rank);
-        let begun = state.taken > state.epoch;
-        if self.broken != Broken::NobodyOpensForDead && state.epoch != self.last_epoch() {
-            if begun && usize::from(state.opener) == rank {
-                steps.step(who, "opens in its place", Launcher::Clearing, |_| {});
-            }
-            if !begun && self.complete(state) {
-                steps.step(who, "takes the opening in its place", Launcher::Clearing, |s| {
-                    s.taken = s.epoch + 1;
-                    s.opener = LAUNCHER;
-                });
-            }
-        }
-        let clear = state.arrived & bit(rank) == 0;
-        let number = small(rank);
-        match self.broken {
-            Broken::LooksAtBitOnly if clear => {
-                steps.step(who, "sees its bit clear, starts it again", Launcher::Watching, |s| {
-                    s.at[rank] = At::Start;
-                });
-            }
-            Broken::LooksAtBitLast if !begun => {
-                let to = Launcher::Looking { rank: number, epoch: Some(state.epoch) };
-                steps.step(who, "sees that nobody opens", to, |_| {});
-            }
-            Broken::LooksAtBitOnly | Broken::LooksAtBitLast => {}
-            _ if clear => {
-                let to = Launcher::Looking { rank: number, epoch: None };
-                steps.step(who, "sees its bit clear", to, |_| {});
-            }
-            _ => {}
+    fn gone_steps(state: &State, rank: usize, steps: &mut LauncherSteps<'_>) {
+        if state.arrived & bit(rank) == 0 {
+            let what = "sees that it is missing, starts it again";
+            steps.step(Who::LauncherOf(rank), what, Launcher::Watching, |s| {
+                s.at[rank] = At::Start;
+            });
         }
     }
 }

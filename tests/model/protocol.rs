@@ -76,14 +76,10 @@ pub(crate) enum Broken {
     ReplacedAfterArrival,
     /// The same, and the epoch may move before it arrives: it counts for the next one.
     ArrivesLate,
-    /// The bit of a dead rank alone says whether it had arrived, also while bits are cleared.
-    LooksAtBitOnly,
-    /// Whether the barrier is being opened is looked at before the bit, not after.
-    LooksAtBitLast,
     /// The replacement reads the epoch after it looked whether it had arrived.
     ReadsEpochLast,
-    /// Nobody ends the opening that a dead rank began.
-    NobodyOpensForDead,
+    /// Who comes last moves the epoch by another store than that of its arrival.
+    OpensBySecondStore,
     /// Between two passes rank 0 resets the claim words, and nobody waits for that.
     ResetWithoutBarrier,
     /// Who dies between two passes does not do its part of the preparation again.
@@ -190,8 +186,6 @@ impl Searched for Model {
             tails: [None; RANKS],
             arrived: 0,
             epoch: 0,
-            taken: 0,
-            opener: 0,
             at,
             phase: [0; PROCESSES],
             old: 0,
@@ -244,7 +238,7 @@ impl Searched for Model {
         state.epoch == self.last_epoch() && self.complete(state)
     }
 
-    /// Whether a pass is over, and the barrier has not begun to open.
+    /// Whether a pass is over. That of an earlier one is looked at when its barrier opens.
     fn pass_over(&self, state: &State) -> bool {
         self.over(state) || is_pass(state.epoch) && self.complete(state)
     }

@@ -1,7 +1,7 @@
 //! What a rank may do next.
 
 use crate::protocol::{Asks, Broken, Model, Queues};
-use crate::search::Stuck;
+use crate::search::{Searched, Stuck};
 use crate::words::{
     At, Lease, OLD, State, Step, Undo, Value, Who, Work, bit, is_pass, pass_of, small,
 };
@@ -49,43 +49,18 @@ impl Model {
         let broken = self.broken;
         match state.at[process] {
             At::Start => {
-                let to = match (self.asks, broken) {
-                    (Asks::Launcher, _) => self.enter_again(state.epoch, rank),
-                    (_, Broken::LooksAtBitLast) => At::AskingOpener(state.epoch),
-                    _ => At::AskingBit(state.epoch),
-                };
-                steps.step("reads the epoch", to, |s| s.phase[process] = s.epoch);
-            }
-            At::AskingBit(seen) => {
                 let arrived = state.arrived & bit(rank) != 0;
-                let to = match broken {
-                    _ if arrived => At::Resuming(seen),
-                    Broken::LooksAtBitOnly | Broken::LooksAtBitLast => self.enter_again(seen, rank),
-                    _ => At::AskingOpener(seen),
+                let to = match self.asks {
+                    Asks::Replacement if broken == Broken::ReadsEpochLast => At::Asked(arrived),
+                    Asks::Replacement if arrived => At::Waiting(state.epoch),
+                    _ => self.enter_again(state.epoch, rank),
                 };
-                steps.step("looks at its bit", to, |_| {});
+                steps.step("reads the barrier's word", to, |s| s.phase[process] = s.epoch);
             }
-            At::AskingOpener(seen) => {
-                let to = if state.taken > seen {
-                    At::Resuming(seen)
-                } else if broken == Broken::LooksAtBitLast {
-                    At::AskingBit(seen)
-                } else {
-                    self.enter_again(seen, rank)
-                };
-                steps.step("looks whether the barrier opens", to, |_| {});
-            }
-            At::Resuming(seen) => {
-                let seen = if broken == Broken::ReadsEpochLast { state.epoch } else { seen };
-                let last = seen == self.last_epoch() || broken == Broken::NobodyOpensForDead;
-                let to = if !last && state.taken == seen + 1 && state.opener == me {
-                    At::Clearing
-                } else if !last && self.complete(state) {
-                    At::Taking(seen)
-                } else {
-                    At::Waiting(seen)
-                };
-                steps.step("takes its place in the barrier", to, |s| s.phase[process] = seen);
+            At::Asked(arrived) => {
+                let again = || self.enter_again(state.epoch, rank);
+                let to = if arrived { At::Waiting(state.epoch) } else { again() };
+                steps.step("reads the epoch", to, |s| s.phase[process] = s.epoch);
             }
             At::Outside => {
                 if !state.at.iter().any(|at| at.holds()) {
@@ -118,10 +93,24 @@ impl Model {
             }),
             At::Unlock(work) => steps.step("unlocks", self.begin(state, work), |_| {}),
             At::Arriving => {
+                if state.arrived & bit(rank) != 0 {
+                    return Err(Stuck); // Its weight would be added twice.
+                }
                 let complete = state.arrived | bit(rank) == self.everybody();
-                let opens = complete && state.epoch != self.last_epoch();
-                let to = if opens { At::Taking(state.epoch) } else { At::Waiting(state.epoch) };
-                steps.step("arrives", to, |s| s.arrived |= bit(rank));
+                if !complete || state.epoch == self.last_epoch() {
+                    let to = At::Waiting(state.epoch);
+                    steps.step("arrives", to, |s| s.arrived |= bit(rank));
+                } else if broken == Broken::OpensBySecondStore {
+                    steps.step("arrives last", At::Moving, |s| s.arrived |= bit(rank));
+                } else if is_pass(state.epoch) && !self.audit(state) {
+                    return Err(Stuck); // A pass would be over that is not.
+                } else {
+                    steps.step("arrives last, and opens", self.enter(phase + 1, rank), |s| {
+                        s.arrived = 0;
+                        s.epoch += 1;
+                        s.phase[process] = phase + 1;
+                    });
+                }
             }
             At::Waiting(seen) => {
                 if state.epoch != seen {
@@ -130,18 +119,8 @@ impl Model {
                     });
                 }
             }
-            At::Taking(seen) => {
-                if state.taken <= seen {
-                    steps.step("takes the opening", At::Clearing, |s| {
-                        s.taken = seen + 1;
-                        s.opener = me;
-                    });
-                } else {
-                    steps.step("leaves the opening to another", At::Waiting(seen), |_| {});
-                }
-            }
-            At::Clearing => steps.step("clears the bits", At::Moving, |s| s.arrived = 0),
-            At::Moving => steps.step("moves the epoch", self.enter(phase + 1, rank), |s| {
+            At::Moving => steps.step("opens", self.enter(phase + 1, rank), |s| {
+                s.arrived = 0;
                 s.epoch += 1;
                 s.phase[process] = phase + 1;
             }),

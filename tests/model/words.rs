@@ -10,8 +10,6 @@ pub(crate) const OF_ONE_PASS: usize = ELEMENTS / 2;
 /// A process for each rank, and one that was replaced before it was dead.
 pub(crate) const PROCESSES: usize = RANKS + 1;
 pub(crate) const OLD: usize = RANKS;
-/// Who opens, when the launcher does.
-pub(crate) const LAUNCHER: u8 = u8::MAX;
 
 /// What an element holds: whose value it is, and how often the kernel was applied to it. Whose it
 /// is matters: a block saved over another's copy is restored into the wrong place.
@@ -93,12 +91,8 @@ pub(crate) struct Work {
 pub(crate) enum At {
     /// Just started in place of a dead one: does not know the phase.
     Start,
-    /// Knows the epoch, and asks whether the dead one had arrived: looks at its bit.
-    AskingBit(u8),
-    /// Saw the bit clear: looks whether the barrier is being opened.
-    AskingOpener(u8),
-    /// The dead one had arrived.
-    Resuming(u8),
+    /// Knows whether the dead one had arrived, and reads the epoch only now. Broken.
+    Asked(bool),
     Outside,
     Locked,
     /// Claims a new chunk: saw no orphan.
@@ -132,9 +126,7 @@ pub(crate) enum At {
     Arriving,
     /// Has arrived, and waits for an epoch that is not this one.
     Waiting(u8),
-    /// Has arrived last: opens.
-    Taking(u8),
-    Clearing,
+    /// Has arrived last, and moves the epoch only now. Broken.
     Moving,
     /// Killed. The launcher knows, and gives its slots up.
     Dead,
@@ -199,14 +191,6 @@ impl At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Launcher {
     Watching,
-    /// Saw the bit of this dead rank clear; and then, the epoch.
-    Looking {
-        rank: u8,
-        epoch: Option<u8>,
-    },
-    /// Opens the barrier for the dead.
-    Clearing,
-    Moving,
     /// Takes this slot for one of a dead rank's. Broken.
     GivingUp {
         slot: u8,
@@ -223,11 +207,9 @@ pub(crate) struct State {
     pub(crate) elements: [Value; ELEMENTS],
     pub(crate) slots: [Slot; RANKS],
     pub(crate) tails: [Tail; RANKS],
-    /// The barrier: a bit per rank, the epoch, how many openings are taken, the last by whom.
+    /// The barrier, one word: a bit per rank, and the epoch.
     pub(crate) arrived: u8,
     pub(crate) epoch: u8,
-    pub(crate) taken: u8,
-    pub(crate) opener: u8,
     pub(crate) at: [At; PROCESSES],
     /// The epoch whose phase a process believes to be in.
     pub(crate) phase: [u8; PROCESSES],
@@ -241,15 +223,8 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "tails {:?} slots {:?} elements {:?} arrived {:b} epoch {} taken {} processes {:?} {:?}",
-            self.tails,
-            self.slots,
-            self.elements,
-            self.arrived,
-            self.epoch,
-            self.taken,
-            self.at,
-            self.launcher
+            "tails {:?} slots {:?} elements {:?} arrived {:b} epoch {} processes {:?} {:?}",
+            self.tails, self.slots, self.elements, self.arrived, self.epoch, self.at, self.launcher
         )
     }
 }
