@@ -167,14 +167,19 @@ fn survives_two_deaths_at_every_pair_of_points() {
         // Where a rank can come to both: ranges have no leases, and leases are not stolen.
         let steals = |point: &&str| point.starts_with("steal.");
         let leased = |point: &&str| LEASES.contains(point);
+        let undoes = |point: &&str| point.starts_with("undo.");
+        let groups = |point: &&str| *point == "barrier.completed";
         let turn_of_worlds = turn + turn / POINTS.len();
         let (mode, procs, schedule, repeats) = if steals(first) || steals(second) {
             worlds[5 + turn_of_worlds % 2]
+        } else if undoes(first) || undoes(second) {
+            worlds[[0, 2, 3][turn_of_worlds % 3]]
         } else if leased(first) || leased(second) {
             worlds[turn_of_worlds % 5]
         } else {
             worlds[turn_of_worlds % worlds.len()]
         };
+        let procs = if groups(first) || groups(second) { 9 } else { procs };
         // At once, or a moment later.
         let nth = (turn / POINTS.len() + 1) % 2;
         let faults = vec![format!("kill:point={first}"), format!("kill:point={second},nth={nth}")];
@@ -203,8 +208,8 @@ fn survives_two_deaths_at_every_pair_of_points() {
 }
 
 #[test]
-fn survives_deaths_in_a_world_of_two_groups_of_the_barrier() {
-    // 66 ranks: their arrivals do not fit one word.
+fn survives_deaths_in_a_world_of_many_groups_of_the_barrier() {
+    // 66 ranks: nine groups.
     let mut runs = table("kill", &POINTS, |at| vec![3 * at]);
     for run in &mut runs {
         run.procs = 66;

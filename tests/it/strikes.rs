@@ -69,8 +69,9 @@ const SCHEDULES: [&str; 6] =
     ["dynamic,7000", "static", "guided", "steal,700", "dynamic,700", "static,900"];
 /// All modes by all numbers of ranks by all schedules.
 pub(crate) const TURNS: usize = 96;
-/// The last one is more than one group at the barrier.
-const PROCS: [usize; 4] = [1, 2, 3, 9];
+/// Ranks of one group at the barrier, at most.
+const GROUP: usize = 8;
+const PROCS: [usize; 4] = [1, 2, 3, GROUP + 1];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -236,6 +237,7 @@ pub(crate) fn occasion(point: &str) -> (Option<&'static str>, &'static str) {
 pub(crate) fn is_reached(point: &str, run: &Run) -> bool {
     match point {
         "barrier.sleep" => run.procs > 1,
+        "barrier.completed" => run.procs > GROUP,
         // Who is idle first depends on the machine.
         _ if point.starts_with("steal.") => false,
         "undo.half" | "undo.armed" | "undo.computed" | "undo.between" | "undo.restored" => {
@@ -259,7 +261,11 @@ pub(crate) fn run_at(action: &str, point: &str, turn: usize) -> Run {
     Run {
         faults,
         mode: Mode::ALL[turn % 4],
-        procs: if steals { PROCS[1 + turn / 4 % 3] } else { PROCS[turn / 4 % 4] },
+        procs: match point {
+            "barrier.completed" => GROUP + 1,
+            _ if steals || point == "barrier.sleep" => PROCS[1 + turn / 4 % 3],
+            _ => PROCS[turn / 4 % 4],
+        },
         schedule,
         repeats: 1 + turn % 3 % 2,
         more: more.to_owned(),
