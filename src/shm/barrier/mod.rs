@@ -59,8 +59,8 @@ use super::sync::{
     AcqRel, Acquire, AtomicU32, AtomicU64, Futex, Relaxed, Release, spin_loop, yield_now,
 };
 
-/// Epochs that can be told apart by what a run does in which one.
-pub(crate) const EPOCHS: u64 = 1 << u32::BITS;
+/// Epochs of a run, at most: half of what tells them apart where it is asked what a run does in which one.
+pub(crate) const EPOCHS: u64 = 1 << (u32::BITS - 1);
 /// No sleep is longer than this without looking again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
