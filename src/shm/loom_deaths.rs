@@ -333,12 +333,12 @@ fn loom_barrier_a_rank_dead_at_any_step_is_replaced_where_it_is_missing() {
     for steps in 0..=1 {
         explore(3, move || replaced((2, 2), 2, 0, steps));
         explore(2, move || replaced((2, 2), 2, 1, steps));
-        explore(1, move || replaced((3, 3), 1, 0, steps));
+        explore(2, move || replaced((3, 3), 1, 0, steps));
     }
     for steps in 0..=2 {
         // Each a group of its own; and the one that dies in a group with another.
-        explore(1, move || replaced((2, 1), 1, 0, steps));
-        explore(1, move || replaced((3, 2), 1, 0, steps));
+        explore(2, move || replaced((2, 1), 1, 0, steps));
+        explore(2, move || replaced((3, 2), 1, 0, steps));
     }
 }
 

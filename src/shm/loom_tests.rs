@@ -219,11 +219,11 @@ fn stands_in((procs, neighbours): (u32, u32), victim: u32, live: &'static [u32],
 fn loom_barrier_launcher_stands_in_for_a_rank_dead_at_any_step() {
     for steps in 0..=1 {
         explore(3, move || stands_in((2, 2), 1, &[0], steps));
-        explore(1, move || stands_in((3, 3), 1, &[0, 2], steps));
+        explore(2, move || stands_in((3, 3), 1, &[0, 2], steps));
     }
     // Of two groups: to mark its own may be left to the launcher.
     for steps in 0..=2 {
-        explore(1, move || stands_in((3, 2), 1, &[0, 2], steps));
+        explore(2, move || stands_in((3, 2), 1, &[0, 2], steps));
     }
 }
 
@@ -238,7 +238,7 @@ fn loom_barrier_launcher_stands_in_for_a_whole_group() {
 /// Nobody is dead, or no longer: the launcher may look at any time, and no epoch moves twice.
 #[test]
 fn loom_barrier_launcher_stands_in_for_nobody() {
-    explore(1, || {
+    explore(2, || {
         let barrier = Arc::new(Barrier::new());
         let ranks: Vec<_> = (0..2)
             .map(|rank| {
@@ -253,7 +253,7 @@ fn loom_barrier_launcher_stands_in_for_nobody() {
         let launcher = {
             let barrier = Arc::clone(&barrier);
             thread::spawn(move || {
-                for _ in 0..2 {
+                for _ in 0..3 {
                     barrier.stand_in(2, |_| false);
                 }
             })

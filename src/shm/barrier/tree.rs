@@ -26,7 +26,7 @@ pub(super) struct Tree {
 
 /// A word of the tree, and the how-manieth of its members somebody is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seat {
+pub(super) struct Spot {
     /// 0 for leaves.
     pub(super) level: u32,
     /// Of the words of this level.
@@ -60,11 +60,11 @@ impl Tree {
     }
 
     /// Returns where a rank arrives.
-    pub(super) fn seat(self, rank: u32) -> Seat {
-        Seat { level: 0, index: rank >> self.k, member: rank & ((1 << self.k) - 1) }
+    pub(super) fn spot(self, rank: u32) -> Spot {
+        Spot { level: 0, index: rank >> self.k, member: rank & ((1 << self.k) - 1) }
     }
 
-    /// Returns which rank sits in this seat of a leaf.
+    /// Returns whose spot of a leaf this is.
     pub(super) fn rank(self, index: u32, member: u32) -> u32 {
         (index << self.k) + member
     }
@@ -79,8 +79,8 @@ impl Tree {
     }
 
     /// Returns where a completed word is a member; `None` for the root.
-    pub(super) fn above(self, Seat { level, index, .. }: Seat) -> Option<Seat> {
-        (level < self.top()).then(|| Seat {
+    pub(super) fn above(self, Spot { level, index, .. }: Spot) -> Option<Spot> {
+        (level < self.top()).then(|| Spot {
             level: level + 1,
             index: index / FANOUT,
             member: index % FANOUT,
@@ -111,20 +111,20 @@ mod tests {
             for neighbours in [0, 1, 3, 8, 16, 64, 5000] {
                 let tree = Tree::new(grouped(procs, neighbours), procs);
                 let mut members: HashMap<(u32, u32), u32> = HashMap::new();
-                let mut seats: Vec<Seat> = (0..procs).map(|rank| tree.seat(rank)).collect();
-                for (rank, seat) in (0..procs).zip(&seats) {
-                    assert_eq!(tree.rank(seat.index, seat.member), rank);
+                let mut spots: Vec<Spot> = (0..procs).map(|rank| tree.spot(rank)).collect();
+                for (rank, spot) in (0..procs).zip(&spots) {
+                    assert_eq!(tree.rank(spot.index, spot.member), rank);
                 }
                 let mut words = std::collections::HashSet::new();
-                while let Some(seat) = seats.pop() {
-                    let here = members.entry((seat.level, seat.index)).or_default();
-                    assert_eq!(*here >> seat.member & 1, 0, "{procs} {neighbours}: {seat:?} twice");
-                    *here |= 1 << seat.member;
-                    if *here == (1 << tree.members(seat.level, seat.index)) - 1 {
-                        let word = tree.below_root(seat.level, seat.index);
+                while let Some(spot) = spots.pop() {
+                    let here = members.entry((spot.level, spot.index)).or_default();
+                    assert_eq!(*here >> spot.member & 1, 0, "{procs} {neighbours}: {spot:?} twice");
+                    *here |= 1 << spot.member;
+                    if *here == (1 << tree.members(spot.level, spot.index)) - 1 {
+                        let word = tree.below_root(spot.level, spot.index);
                         assert!(words.insert(word), "{procs} {neighbours}: a word twice");
-                        assert!(seat.index < tree.width(seat.level));
-                        seats.extend(tree.above(seat));
+                        assert!(spot.index < tree.width(spot.level));
+                        spots.extend(tree.above(spot));
                     }
                 }
                 assert!(words.contains(&None), "{procs} {neighbours}: the root is completed");
@@ -155,11 +155,11 @@ mod tests {
         for k in [0, 1, 4, 5, u32::MAX] {
             for procs in [0, 1, 4096, 70_000] {
                 let tree = Tree::new(k, procs);
-                let mut seat = Some(tree.seat(procs));
-                while let Some(at) = seat {
+                let mut spot = Some(tree.spot(procs));
+                while let Some(at) = spot {
                     assert!(tree.below_root(at.level, at.index).is_none_or(|word| word < BELOW));
                     let _ = tree.members(at.level, at.index);
-                    seat = tree.above(at);
+                    spot = tree.above(at);
                 }
             }
         }
