@@ -212,13 +212,11 @@ fn suggest(places: &[Place], cores: usize, quota: Option<f64>, bind: Bind) -> (u
     (NonZeroU32::new(procs).map_or(1, NonZeroU32::get), least.1)
 }
 
-/// Returns the CPUs in the order ranks take them.
 /// Returns how many consecutive ranks to group at the barrier. Up to eight are one group, and so are ranks of
-/// which nothing is known: grouping pays where an arrival word would travel through many hands.
+/// which nothing is known: grouping pays where a word would travel through many hands. (The barrier makes no group
+/// larger than eight that it need not.)
 fn neighbours(machine: &dyn Machine, pins: &[Option<u32>]) -> u32 {
     const ONE_GROUP: usize = 8;
-    /// A choice, not measured. (What the barrier makes of it are eights: see `shm/barrier/tree.rs`.)
-    const MOST: usize = 16;
     let whole = u32::try_from(pins.len()).unwrap_or(u32::MAX);
     if pins.len() <= ONE_GROUP {
         return whole;
@@ -228,9 +226,10 @@ fn neighbours(machine: &dyn Machine, pins: &[Option<u32>]) -> u32 {
     };
     let together = pins.iter().take_while(|pin| pin.is_some_and(|cpu| near.contains(cpu))).count();
     // Dealt in turn from several caches, consecutive ranks are not near: any groups will do.
-    if together < 2 { ONE_GROUP as u32 } else { together.min(MOST) as u32 }
+    if together < 2 { ONE_GROUP as u32 } else { u32::try_from(together).unwrap_or(whole) }
 }
 
+/// Returns the CPUs in the order ranks take them.
 fn order(places: &[Place], bind: Bind, map: Map) -> Vec<u32> {
     let mut sorted: Vec<&Place> = places.iter().collect();
     sorted.sort_by_key(|place| (place.package, place.node, place.core, place.cpu));

@@ -3,6 +3,7 @@
 mod batch;
 mod bench;
 mod compare;
+mod run;
 mod scale;
 mod screen;
 mod topo;
@@ -10,33 +11,28 @@ mod tune;
 mod usage;
 
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, Resettable, TypedValueParser};
-use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::batch::{BatchCommand, batch};
 use self::bench::{BenchCommand, bench};
 use self::compare::{CompareCommand, compare};
+use self::run::{Progress, RunCommand, TalkOptions, layered, origin, plan, run};
 use self::scale::{ScaleCommand, scale};
-use self::screen::Screen;
 use self::topo::{DoctorCommand, TopoCommand, doctor, topo};
 use self::tune::{TuneCommand, tune};
 use self::usage::usage;
 use crate::clean::clean;
-use crate::data::OutputSpec;
-use crate::engine::{Orders, World};
 use crate::error::{Error, Exit};
 use crate::host::leftover::Deed;
-use crate::host::signals::{self, Signals};
-use crate::job::Accounts;
-use crate::options::{DEFAULTS, RunOptions};
-use crate::panics::caught;
+use crate::host::signals;
+#[cfg(all(any(fuzzing, test), not(spmd_loom)))]
+use crate::options::RunOptions;
 use crate::record;
 use crate::report::{self, Color, Reporter, Talk};
-use crate::run::{Finished, Run, catalog};
+use crate::run::catalog;
 
 const AFTER_HELP: &str = "\
 Every option up to Measure is a variable too: SPMD_PROCS=4. `spmd plan` shows which one decided.
@@ -128,70 +124,6 @@ struct CleanCommand {
     json: bool,
 }
 
-#[derive(Debug, clap::Args)]
-struct RunCommand {
-    #[command(flatten)]
-    options: RunOptions,
-    #[command(flatten)]
-    talk: TalkOptions,
-}
-
-/// How one invocation speaks: not part of what runs.
-#[derive(Debug, clap::Args)]
-struct TalkOptions {
-    /// Show the plan and run nothing
-    #[arg(long, help_heading = "Output")]
-    dry_run: bool,
-    /// Say which CPU each rank was bound to, and where it was seen
-    #[arg(long, help_heading = "Output")]
-    report_bindings: bool,
-    /// Print one JSON document on stdout and nothing else
-    #[arg(long, env = "SPMD_JSON", value_parser = FalseyValueParser::new(), help_heading = "Output")]
-    json: bool,
-    /// Progress bar on a terminal, for work over a second: auto, never
-    #[arg(
-        long,
-        value_name = "WHEN",
-        env = "SPMD_PROGRESS",
-        help_heading = "Output",
-        default_value = "auto",
-        hide_default_value = true
-    )]
-    progress: Progress,
-    /// Colour of messages: auto, always, never
-    #[arg(
-        long,
-        value_name = "WHEN",
-        env = "SPMD_COLOR",
-        help_heading = "Output",
-        default_value = "auto",
-        hide_default_value = true
-    )]
-    color: Color,
-    /// Say nothing but errors
-    #[arg(short, long, env = "SPMD_QUIET", value_parser = FalseyValueParser::new(), help_heading = "Output", conflicts_with = "verbose")]
-    quiet: bool,
-    /// Say where each option came from
-    #[arg(short, long, env = "SPMD_VERBOSE", value_parser = FalseyValueParser::new(), help_heading = "Output")]
-    verbose: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Progress {
-    Auto,
-    Never,
-}
-
-impl TalkOptions {
-    fn talk(&self) -> Talk {
-        match (self.quiet, self.verbose) {
-            (true, _) => Talk::Quiet,
-            (false, true) => Talk::Verbose,
-            (false, false) => Talk::Normal,
-        }
-    }
-}
-
 /// Runs the command line of this process.
 pub(crate) fn main() -> Exit {
     signals::ignore_file_size_limit();
@@ -249,8 +181,8 @@ pub(crate) fn options_of(arguments: &[OsString]) -> Result<Option<RunOptions>, E
 
 /// Returns the command line that is understood.
 ///
-/// What a command takes is built when that command was typed, or its help is asked for: all of them together
-/// take longer to build than a rank to start.
+/// What a command takes is built when that command was typed, or its help is asked for: to build all of them at
+/// each start was a quarter of a small run.
 fn command_line() -> clap::Command {
     type Built = fn(clap::Command) -> clap::Command;
     let deferred: [(&str, Built); 10] = [
@@ -318,141 +250,6 @@ fn fail(error: &Error, reporter: Reporter, json: bool) -> Exit {
         signals::die_by(*signal);
     }
     error.exit()
-}
-
-fn run(command: RunCommand, matches: &ArgMatches) -> Exit {
-    if command.talk.dry_run {
-        return plan(command, matches);
-    }
-    let RunCommand { options, talk } = command;
-    let options = layered(options, matches);
-    let reporter = Reporter::new(talk.talk(), talk.color);
-    match run_to_end(options, &talk, reporter, matches) {
-        Ok(finished) => match conclude(&finished, &talk, reporter) {
-            Ok(()) => Exit::Complete,
-            Err(error) => {
-                reporter.error(&error);
-                error.exit()
-            }
-        },
-        Err(error) => fail(&error, reporter, talk.json),
-    }
-}
-
-/// Lets the command line's word on what to compute stand alone, above that of the environment.
-///
-/// `--size` and `--input` are two ways to say one thing, which clap, laying one variable under one
-/// flag, does not know.
-fn layered(mut options: RunOptions, matches: &ArgMatches) -> RunOptions {
-    let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    match (typed("size"), typed("input")) {
-        (true, false) => options.input = None,
-        (false, true) => options.size = None,
-        (true, true) | (false, false) => {}
-    }
-    options
-}
-
-fn run_to_end(
-    options: RunOptions,
-    talk: &TalkOptions,
-    reporter: Reporter,
-    matches: &ArgMatches,
-) -> Result<Finished, Error> {
-    let mut plan = Run::from_options(options).plan()?;
-    if !talk.json {
-        plan.job.accounts = Accounts::Unwanted;
-    }
-    if talk.json && plan.options.output == Some(OutputSpec::Stdout) {
-        reporter
-            .warning("--json has stdout for the record: the results of --output - are not shown");
-    }
-    reporter.resolved(&plan, &|name| origin(matches, name));
-    for warning in &plan.placement.warnings {
-        reporter.warning(warning);
-    }
-    let spmd_failed = |what: &str, error: io::Error| Error::refused(format!("{what}: {error}"));
-    let limit = plan.options.timeout.map(|span| span.0);
-    let mut orders = Orders::new(limit).map_err(|e| spmd_failed("cannot make a pipe", e))?;
-    let world = World::build(plan)?;
-    // Only for as long as there are ranks: before, nothing is there to be cleaned up, and after,
-    // writing to a pipe may block for ever. The default action is right then.
-    orders.attend(Signals::take().map_err(|e| spmd_failed("cannot receive signals", e))?);
-    let mut screen = Screen::new(reporter, talk);
-    let run = caught(|| world.run(&orders, &mut screen));
-    screen.clear();
-    match run {
-        Ok(collected) => Ok(Finished { collected: collected? }),
-        Err(said) => Err(Error::refused(format!("spmd itself failed: {said}"))),
-    }
-}
-
-/// Prints what a finished run has to show.
-fn conclude(finished: &Finished, talk: &TalkOptions, reporter: Reporter) -> Result<(), Error> {
-    if talk.report_bindings {
-        let collected = &finished.collected;
-        reporter.bindings(&collected.results.world().plan, Some(&collected.ranks));
-    }
-    let shown = if talk.json {
-        report::document(&finished.record().to_json())
-    } else {
-        report::results(finished)
-    };
-    reporter.run(finished);
-    if shown.is_ok() {
-        finished.collected.results.world().release();
-    }
-    shown.and_then(|()| finished.collected.verdict())
-}
-
-fn plan(command: RunCommand, matches: &ArgMatches) -> Exit {
-    let RunCommand { options, talk } = command;
-    let options = layered(options, matches);
-    let reporter = Reporter::new(talk.talk(), talk.color);
-    let shown = Run::from_options(options).plan().and_then(|plan| {
-        for warning in &plan.placement.warnings {
-            reporter.warning(warning);
-        }
-        if talk.report_bindings {
-            reporter.bindings(&plan, None);
-        }
-        if talk.json {
-            report::document(&plan_json(&plan))
-        } else {
-            report::document(report::plan(&plan, &|name| origin(matches, name)).trim_end())
-        }
-    });
-    match shown {
-        Ok(()) => Exit::Complete,
-        Err(error) => fail(&error, reporter, talk.json),
-    }
-}
-
-fn plan_json(plan: &crate::plan::Plan) -> String {
-    serde_json::json!({
-        "schema": 1,
-        "status": "planned",
-        "params": record::resolved(plan),
-        "warnings": plan.placement.warnings,
-        "chunks": plan.job.partition.count(),
-        "result_bytes": plan.result_bytes(),
-        "cpus": plan.placement.pins,
-    })
-    .to_string()
-}
-
-/// Says which layer an option's value is from.
-fn origin(matches: &ArgMatches, name: &str) -> String {
-    let id = name.replace('-', "_");
-    let source = matches.try_contains_id(&id).ok().and_then(|_| matches.value_source(&id));
-    match source {
-        Some(ValueSource::CommandLine) => "command line".to_owned(),
-        Some(ValueSource::EnvVariable) => format!("SPMD_{}", id.to_uppercase()),
-        _ if DEFAULTS.lines().any(|line| line.starts_with(&format!("{name} ="))) => {
-            "default".to_owned()
-        }
-        _ => "from kernel and input".to_owned(),
-    }
 }
 
 fn kernels(name: Option<&str>) -> Exit {

@@ -5,6 +5,7 @@
 //! study       points against a base: speedup, efficiency, Karp and Flatt's serial share
 //! law         Amdahl, Gustafson, the Universal Scalability Law, as sums that can be fitted
 //! fit         the parameters that fit best, their intervals, predictions
+//! least_squares  what they are fitted with
 //! losses      where the ranks' time went, in parts that add up to all of it
 //! verdict     one sentence
 //! stop        when there are enough samples
@@ -22,6 +23,7 @@ mod extrap;
 mod fit;
 mod gate;
 mod law;
+mod least_squares;
 mod losses;
 mod point;
 mod stop;
