@@ -10,7 +10,7 @@ use crate::shm::Segment;
 /// millisecond.
 ///
 /// Runs of the same number of ranks on the same CPUs share processes; whoever dies is replaced. Each run has
-/// memory of its own, and its results are those of [`Run::start`], bit for bit. The machine is looked at
+/// memory of its own, or such as was cleared, and its results are those of [`Run::start`], bit for bit. The machine is looked at
 /// once: an affinity mask or a quota that changes later is not seen.
 ///
 /// Runs happen on the calling thread, and the ranks end with that thread or when the crew is dropped. What a
@@ -50,7 +50,8 @@ impl Crew {
         let limit = plan.options.timeout.map(|span| span.0);
         let orders = Orders::new(limit)
             .map_err(|error| Error::refused(format!("cannot make a pipe: {error}")))?;
-        let collected = World::build(plan)?.run_in(&mut self.ranks, &orders, &mut Logged)?;
+        let world = World::build_in(plan, &mut self.ranks)?;
+        let collected = world.run_in(&mut self.ranks, &orders, &mut Logged)?;
         Ok(Finished::new(collected))
     }
 }

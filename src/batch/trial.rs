@@ -74,10 +74,9 @@ fn compute(
 ) -> Result<(Value, Result<(), Error>), Error> {
     let plan = Run::from_options(options.clone()).plan_on(machine)?;
     orders.limit(plan.options.timeout.map(|span| span.0));
-    let world = World::build(plan)?;
     let collected = match ranks {
-        Ranks::Cold => world.run(orders, audience)?,
-        Ranks::Warm(crew) => world.run_in(crew, orders, audience)?,
+        Ranks::Cold => World::build(plan)?.run(orders, audience)?,
+        Ranks::Warm(crew) => World::build_in(plan, crew)?.run_in(crew, orders, audience)?,
     };
     let outcome = collected.verdict();
     let record = serde_json::to_value(Record::of(&collected)).unwrap_or_default();

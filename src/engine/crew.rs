@@ -3,9 +3,21 @@
 //!
 //! # What is kept, and what is not
 //!
-//! Only processes are kept. Each run has a world of its own, built as ever: its own segment, input, output,
-//! counter, barrier. So no protocol in the segment knows of crews, nothing an earlier run has left can be
-//! read, and results have the same bits as those of ranks that were started for one run.
+//! Each run has a world of its own, built as ever: its own segment, input, output, counter, barrier. So no
+//! protocol in the segment knows of crews, nothing an earlier run has left can be read, and results have the same
+//! bits as those of ranks that were started for one run. What is kept is what costs more to make than to clear:
+//! processes, and of small worlds the memory of the segment.
+//!
+//! # The memory of small worlds
+//!
+//! To make a segment, map it, fault its pages in and unmap it again, in the launcher and in every rank, is half of
+//! what a trial costs beside its work. So a [`Region`] may hold one segment after another of the same layout, one
+//! at a time. The launcher keeps it after a run in which nobody has died, so that no process but those that have
+//! answered could still write there, and takes it for another run once nothing in this process refers to it: results
+//! that somebody still reads stay what they are. It writes the bookkeeping anew, from zeroes; arrays are cleared by
+//! the ranks, each its slice, before the first barrier, as they are first touched in a segment that is new. A rank
+//! keeps the mapping, and an order calls it by its number; both ends remember the same few (`host/recent.rs`). One
+//! that was sent an order for a region it does not know, or whose header says another layout, exits, and is replaced.
 //!
 //! Ranks of one crew are grouped by where they sit, a [`Company`] for each: the same number of ranks on the
 //! same CPUs. A run of another placement gets other processes. The companies used last are kept, so that
@@ -19,7 +31,7 @@
 //! ```text
 //! launcher                                       rank
 //! order: segment, input, result  ──────────────► attaches, does its part of the world
-//!                                                unmaps it, closes the descriptors
+//!   (a segment it has: its number)               closes the descriptors, unmaps what is not kept
 //! reads what is in the segment   ◄────────────── answer: one byte, the status a rank of one run exits with
 //! ```
 //!
@@ -45,7 +57,8 @@
 //! # What a process keeps
 //!
 //! What a kernel leaves in its process is there in the next run: memory that it holds, threads, its current
-//! directory. The built-in kernels leave nothing. Each run pins anew, installs the handler of memory faults
+//! directory. The built-in kernels leave nothing. A thread that goes on writing to an array after its kernel has
+//! returned, which no safe code can do, would write into the next world's. Each run pins anew, installs the handler of memory faults
 //! anew, and counts switches and migrations from its own beginning; the peak of memory is the process's, over
 //! all runs. The environment is that of the first run of the company, `SPMD_RUN_ID` too.
 
@@ -62,11 +75,16 @@ use crate::host::affinity::CpuSet;
 use crate::host::line::Order;
 use crate::host::procs::{self, Change};
 use crate::plan::Plan;
+use crate::shm::{Backing, Layout, Region, Segment};
 
 /// So many placements are kept.
 const COMPANIES: usize = 4;
 /// So many ranks may wait in companies other than the one at work.
 const WAITING: usize = 256;
+/// The memory of so many worlds is kept,
+const REGIONS: usize = 8;
+/// each no larger than this: whose pages cost more to make than to clear.
+const KEPT: usize = 512 << 10;
 /// A rank of a crew has two descriptors in its launcher: its pidfd and its line.
 pub(crate) const DESCRIPTORS: u64 = 2;
 
@@ -75,6 +93,8 @@ pub(crate) const DESCRIPTORS: u64 = 2;
 pub(crate) struct Crew {
     /// The one used last comes first.
     companies: Vec<Company>,
+    /// Memory of worlds that are over, and how it was laid out; the latest comes first.
+    regions: Vec<(Layout, Arc<Region>)>,
     here: PhantomData<*const ()>,
 }
 
@@ -104,6 +124,23 @@ impl Crew {
         Ok(self.companies.first_mut())
     }
 
+    /// Returns memory that was laid out like this, and is nobody's now.
+    pub(super) fn vacant(&mut self, layout: &Layout, backing: Backing) -> Option<Region> {
+        let is_free = |(kept, region): &(Layout, Arc<Region>)| {
+            kept == layout && region.backing() == backing && Arc::strong_count(region) == 1
+        };
+        let at = self.regions.iter().position(is_free)?;
+        Arc::into_inner(self.regions.remove(at).1)
+    }
+
+    /// Keeps the memory of a world that is over, and in which nobody has died.
+    pub(super) fn keep(&mut self, segment: &Segment) {
+        if may_be_kept(segment.layout()) {
+            self.regions.insert(0, (*segment.layout(), Arc::clone(segment.region())));
+            self.regions.truncate(REGIONS);
+        }
+    }
+
     /// Lets the companies go that were not used for longest, while there are too many ranks.
     fn make_room(&mut self) {
         let fits = |companies: &[Company]| {
@@ -117,6 +154,11 @@ impl Crew {
             self.companies.pop();
         }
     }
+}
+
+/// Says whether memory of this layout may serve another world.
+pub(super) fn may_be_kept(layout: &Layout) -> bool {
+    layout.total <= KEPT
 }
 
 /// Where ranks sit: what they cannot change between runs.
@@ -193,15 +235,15 @@ impl Company {
     pub(super) fn order(
         &mut self,
         rank: u32,
-        order: &Order<BorrowedFd<'_>>,
+        order: Order<BorrowedFd<'_>>,
     ) -> Result<Process, Error> {
-        if let Some(process) = self.seats.get_mut(rank as usize).and_then(Option::take) {
+        if let Some(mut process) = self.seats.get_mut(rank as usize).and_then(Option::take) {
             if process.order(order).is_ok() {
                 return Ok(process);
             }
             process::end(std::iter::once(&process)); // It has died this very moment.
         }
-        let process = Process::in_crew(self.birth.in_crew(rank)?);
+        let mut process = Process::in_crew(self.birth.in_crew(rank)?);
         match process.order(order) {
             Ok(()) => Ok(process),
             Err(error) => {

@@ -96,8 +96,8 @@ impl World {
             orders.check()?;
             audience.began(&world.segment, world.resumed());
             let keeper = world.arm()?;
-            let crew = crew.as_deref_mut();
-            let watched = world.watch(crew, orders, &mut ledger, &mut history, audience);
+            let watched =
+                world.watch(crew.as_deref_mut(), orders, &mut ledger, &mut history, audience);
             if let (Some(checkpoint), Some(keeper)) = (&world.checkpoint, &keeper)
                 && let Some(text) = checkpoint.fault(keeper)
             {
@@ -111,6 +111,9 @@ impl World {
             drop(keeper);
             match ended {
                 Ended::Complete => {
+                    if let Some(crew) = crew.as_deref_mut().filter(|_| history.recovered == 0) {
+                        crew.keep(&world.segment);
+                    }
                     let told = history.warnings.len();
                     let collected = world.collect(&pids, spawned, history, orders)?;
                     collected.history.warnings[told..].iter().for_each(|text| audience.warn(text));

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::spawners::Spawner;
-use crate::host::line::{Heard, Line, Order};
+use crate::host::line::{Heard, Line, Order, SegmentAt};
 use crate::host::procs::{self, Child, Ended};
+use crate::host::recent::Recent;
 
 /// A process that has closed its line is on its way out, or has lost it: then it is of no use.
 const CLOSED_FOR: i32 = 100;
@@ -29,8 +30,8 @@ pub(super) struct Process {
 enum Ends {
     /// It exits.
     ByExit,
-    /// It answers, and waits for the next order.
-    ByAnswer(Line),
+    /// It answers, and waits for the next order. It has the regions that it was sent last.
+    ByAnswer(Line, Recent<()>),
 }
 
 impl Process {
@@ -41,7 +42,12 @@ impl Process {
 
     /// A process of a crew.
     pub(super) fn in_crew((child, line): (Child, Line)) -> Self {
-        Self { child, ends: Ends::ByAnswer(line), spawner: None, began: Some(Instant::now()) }
+        Self {
+            child,
+            ends: Ends::ByAnswer(line, Recent::default()),
+            spawner: None,
+            began: Some(Instant::now()),
+        }
     }
 
     /// Keeps the thread that has started it, if another one has.
@@ -50,24 +56,31 @@ impl Process {
     }
 
     /// Sends a process of a crew to a world. An error says that it will not follow.
-    pub(super) fn order(&self, order: &Order<BorrowedFd<'_>>) -> io::Result<()> {
-        match &self.ends {
-            Ends::ByAnswer(line) => line.order(order),
-            Ends::ByExit => Ok(()), // It was born with its only order.
+    pub(super) fn order(&mut self, mut order: Order<BorrowedFd<'_>>) -> io::Result<()> {
+        let Ends::ByAnswer(line, regions) = &mut self.ends else {
+            return Ok(()); // It was born with its only order.
+        };
+        if let SegmentAt::New(_, number) = order.segment {
+            if regions.find(number).is_some() {
+                order.segment = SegmentAt::Known(number);
+            } else {
+                regions.add(number, ());
+            }
         }
+        line.order(&order)
     }
 
     /// Returns the line through which it answers.
     pub(super) fn line(&self) -> Option<&Line> {
         match &self.ends {
-            Ends::ByAnswer(line) => Some(line),
+            Ends::ByAnswer(line, _) => Some(line),
             Ends::ByExit => None,
         }
     }
 
     /// Returns what it has answered since the last order: the status with which it would have exited.
     pub(super) fn answered(&mut self) -> Option<Ended> {
-        let Ends::ByAnswer(line) = &self.ends else { return None };
+        let Ends::ByAnswer(line, _) = &self.ends else { return None };
         match line.heard() {
             Heard::Answer(status) => {
                 self.began = None;

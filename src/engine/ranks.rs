@@ -137,7 +137,7 @@ impl<'w> Ranks<'w> {
             Origin::Started(birth) => {
                 birth.once(rank, fault, &self.world.descriptors()).map(Process::once)
             }
-            Origin::Lent(company) => company.order(rank, &self.world.order()),
+            Origin::Lent(company) => company.order(rank, self.world.order()),
         }
     }
 

@@ -5,17 +5,18 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
 use super::checkpoint::{self, Checkpoint};
+use super::crew::{Crew, may_be_kept};
 use super::recording;
 use crate::data::{OutputSpec, Source, StagedFile, npy_header};
 use crate::error::Error;
 use crate::host::clock;
-use crate::host::line::Order;
+use crate::host::line::{Order, SegmentAt};
 use crate::host::map::{Access, Window};
 use crate::job::{InputAt, ResultAt};
 use crate::phase::Phase;
 use crate::plan::Plan;
 use crate::schedule::{Chunk, Partition};
-use crate::shm::{Care, Seats, Segment, Stage};
+use crate::shm::{Backing, Care, Contents, Layout, Region, Seats, Segment, Stage};
 use crate::with_dtype;
 
 /// A run that has not begun, or is going on.
@@ -38,11 +39,24 @@ impl World {
         let began = clock::now_ns();
         let path = plan.options.checkpoint.as_ref();
         let checkpoint = path.map(|path| Checkpoint::open(&path.0, &plan)).transpose()?;
-        Self::around(plan, checkpoint, began)
+        Self::around(plan, checkpoint, began, |_, _| None)
+    }
+
+    /// Builds the world of a plan that a crew will run, in memory that the crew has kept, if there is any.
+    pub(crate) fn build_in(plan: Plan, crew: &mut Crew) -> Result<Self, Error> {
+        let began = clock::now_ns();
+        let path = plan.options.checkpoint.as_ref();
+        let checkpoint = path.map(|path| Checkpoint::open(&path.0, &plan)).transpose()?;
+        Self::around(plan, checkpoint, began, |layout, backing| crew.vacant(layout, backing))
     }
 
     /// Builds the world of a plan around the checkpoint that it goes on from, if it keeps one.
-    fn around(mut plan: Plan, checkpoint: Option<Checkpoint>, began: u64) -> Result<Self, Error> {
+    fn around(
+        mut plan: Plan,
+        checkpoint: Option<Checkpoint>,
+        began: u64,
+        vacant: impl FnOnce(&Layout, Backing) -> Option<Region>,
+    ) -> Result<Self, Error> {
         let words = match &checkpoint {
             None => None,
             Some(checkpoint) => {
@@ -56,18 +70,16 @@ impl World {
         let job = serde_json::to_vec(&plan.job)
             .map_err(|e| Error::refused(format!("the job cannot be described: {e}")))?;
         let layout = plan.layout(job.len() as u64)?;
-        let segment = Segment::create(
-            layout,
-            plan.backing,
-            &job,
-            &plan.job.partition,
-            &Seats {
-                pins: &plan.placement.pins,
-                nodes: &plan.placement.nodes(),
-                neighbours: plan.placement.neighbours,
-            },
-            words,
-        )?;
+        let seats = Seats {
+            pins: &plan.placement.pins,
+            nodes: &plan.placement.nodes(),
+            neighbours: plan.placement.neighbours,
+        };
+        let contents = Contents { job: &job, partition: &plan.job.partition, seats, words };
+        let segment = match vacant(&layout, plan.backing) {
+            Some(region) => Segment::again(region, layout, contents)?,
+            None => Segment::create(layout, plan.backing, contents)?,
+        };
         if matches!(plan.job.input, InputAt::Segment) {
             segment.reserve_source()?;
             fill(&plan, segment.source())?;
@@ -90,7 +102,7 @@ impl World {
         if let Some(checkpoint) = &mut checkpoint {
             checkpoint.forget()?;
         }
-        let world = Self::around(plan, checkpoint, began)?;
+        let world = Self::around(plan, checkpoint, began, |_, _| None)?;
         let control = world.segment.control();
         control.header().set_strikes(strikes);
         for (range, care) in known.into_iter().chain(care) {
@@ -156,13 +168,20 @@ impl World {
             (Some(file), ResultAt::File { .. }) => Some(file.as_fd()),
             _ => None,
         };
-        Order { segment: self.segment.fd(), input, result }
+        let segment = self.segment.fd();
+        let segment = if may_be_kept(self.segment.layout()) {
+            SegmentAt::New(segment, self.segment.region().number())
+        } else {
+            SegmentAt::Once(segment)
+        };
+        Order { segment, input, result }
     }
 
     /// Returns the descriptors of a rank that is started for this world, in the order of their numbers there.
     pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 3] {
         // It always gets all three; where there is no such file it is the segment again.
-        let Order { segment, input, result } = self.order();
+        let Order { input, result, .. } = self.order();
+        let segment = self.segment.fd();
         [segment, input.unwrap_or(segment), result.unwrap_or(segment)]
     }
 

@@ -13,12 +13,19 @@ use std::time::{Duration, Instant};
 
 /// How many descriptors an order carries at most.
 const MOST: usize = 3;
-/// The byte of an order has this bit: a packet without a byte could not be told from the end of the line.
+/// The first byte of an order has this bit.
 const ORDER: u8 = 1 << 7;
 /// And this, if it carries an input of its own.
 const INPUT: u8 = 1 << 0;
 /// And this, if it carries a file of results.
 const RESULT: u8 = 1 << 1;
+/// And this, if it carries a segment.
+const SEGMENT: u8 = 1 << 2;
+/// And this, if the segment is known by the number that follows, now or from now on.
+const NUMBERED: u8 = 1 << 3;
+
+/// What an order says beside its descriptors: its bits, and the number of the segment.
+type Words = [u8; 1 + size_of::<u64>()];
 /// The kernel counts descriptors that are on their way, for all of a user's sockets together. So long
 /// ranks may take to fetch theirs.
 const CROWDED_FOR: Duration = Duration::from_secs(2);
@@ -34,13 +41,41 @@ const fn bytes(descriptors: usize) -> u32 {
 }
 
 /// What a rank is to take part in: the files of a world.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Order<Fd> {
-    pub(crate) segment: Fd,
+    pub(crate) segment: SegmentAt<Fd>,
     /// The file with the inputs, if there is one.
     pub(crate) input: Option<Fd>,
     /// The file for the results, if there is one.
     pub(crate) result: Option<Fd>,
+}
+
+/// Where a rank finds its segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SegmentAt<Fd> {
+    /// In this file, in this world alone.
+    Once(Fd),
+    /// In this file, which orders that follow may call by its number.
+    New(Fd, u64),
+    /// In the file that came with this number.
+    Known(u64),
+}
+
+impl<Fd> SegmentAt<Fd> {
+    /// Returns the file, if it is one that is on its way.
+    pub(crate) fn file(&self) -> Option<&Fd> {
+        match self {
+            Self::Once(file) | Self::New(file, _) => Some(file),
+            Self::Known(_) => None,
+        }
+    }
+
+    fn number(&self) -> Option<u64> {
+        match self {
+            Self::Once(_) => None,
+            Self::New(_, number) | Self::Known(number) => Some(*number),
+        }
+    }
 }
 
 /// One end of a line.
@@ -84,16 +119,16 @@ impl Line {
     pub(crate) fn order(&self, order: &Order<BorrowedFd<'_>>) -> io::Result<()> {
         let begun = Instant::now();
         let Order { segment, input, result } = order;
-        let numbers: Vec<i32> = [Some(segment), input.as_ref(), result.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(AsRawFd::as_raw_fd)
-            .collect();
-        let byte = ORDER
-            | if input.is_some() { INPUT } else { 0 }
-            | if result.is_some() { RESULT } else { 0 };
+        let files = [segment.file(), input.as_ref(), result.as_ref()];
+        let numbers: Vec<i32> = files.into_iter().flatten().map(AsRawFd::as_raw_fd).collect();
+        let bits = [SEGMENT, INPUT, RESULT].into_iter().zip(files);
+        let bits = bits.filter(|(_, file)| file.is_some()).fold(ORDER, |all, (bit, _)| all | bit);
+        let words = match segment.number() {
+            Some(number) => words(bits | NUMBERED, number),
+            None => words(bits, 0),
+        };
         loop {
-            match self.send_order(byte, &numbers) {
+            match self.send_order(words, &numbers) {
                 Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
                 Err(error)
                     if error.raw_os_error() == Some(libc::ETOOMANYREFS)
@@ -106,9 +141,9 @@ impl Line {
         }
     }
 
-    fn send_order(&self, mut byte: u8, numbers: &[i32]) -> io::Result<()> {
+    fn send_order(&self, mut words: Words, numbers: &[i32]) -> io::Result<()> {
         let mut carriage: Carriage = [0; 8];
-        let mut content = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        let mut content = content(&mut words);
         let mut packet = packet(&mut content, &mut carriage);
         // SAFETY: the packet's control buffer is `carriage`, which has room for a header and more.
         let header = unsafe { libc::CMSG_FIRSTHDR(&raw const packet) };
@@ -125,18 +160,18 @@ impl Line {
         unsafe {
             std::ptr::copy_nonoverlapping(numbers.as_ptr().cast(), data, size_of_val(numbers))
         };
-        packet.msg_controllen = length as _;
+        packet.msg_controllen = if numbers.is_empty() { 0 } else { length as _ };
         let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
         // SAFETY: the packet and all it points to live to the end of the call.
         let sent = unsafe { libc::sendmsg(self.socket.as_raw_fd(), &raw const packet, flags) };
-        if sent == 1 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        if sent == size_of::<Words>() as isize { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Waits for an order; `None` at the end of the line.
     pub(crate) fn next_order(&self) -> io::Result<Option<Order<OwnedFd>>> {
         let mut carriage: Carriage = [0; 8];
-        let mut byte = 0;
-        let mut content = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        let mut words = Words::default();
+        let mut content = content(&mut words);
         let mut packet = packet(&mut content, &mut carriage);
         let received = loop {
             let flags = libc::MSG_CMSG_CLOEXEC;
@@ -157,12 +192,22 @@ impl Line {
             return Ok(None);
         }
         let mut carried = carried(&packet).into_iter();
-        let whole = packet.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) == 0;
-        let mut next = |bit: u8| (byte & bit != 0).then(|| carried.next()).flatten();
-        let [segment, input, result] = [ORDER, INPUT, RESULT].map(&mut next);
-        let count = [&segment, &input, &result].into_iter().flatten().count();
+        let whole = packet.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) == 0
+            && usize::try_from(received).is_ok_and(|received| received == size_of::<Words>());
+        let [bits, number @ ..] = words;
+        let mut next = |bit: u8| (bits & bit != 0).then(|| carried.next()).flatten();
+        let [segment, input, result] = [SEGMENT, INPUT, RESULT].map(&mut next);
+        let came = [(SEGMENT, &segment), (INPUT, &input), (RESULT, &result)];
+        let came = came.into_iter().filter(|(_, file)| file.is_some());
+        let told = came.fold(ORDER, |all, (bit, _)| all | bit);
+        let segment = match (segment, bits ^ told) {
+            (Some(file), 0) => Some(SegmentAt::Once(file)),
+            (Some(file), NUMBERED) => Some(SegmentAt::New(file, u64::from_le_bytes(number))),
+            (None, NUMBERED) => Some(SegmentAt::Known(u64::from_le_bytes(number))),
+            _ => None,
+        };
         match segment {
-            Some(segment) if whole && count == byte.count_ones() as usize && carried.len() == 0 => {
+            Some(segment) if whole && carried.len() == 0 => {
                 Ok(Some(Order { segment, input, result }))
             }
             _ => Err(io::Error::other("what came through the line is no order")),
@@ -220,6 +265,17 @@ impl AsFd for Line {
     }
 }
 
+fn words(bits: u8, number: u64) -> Words {
+    let mut words = Words::default();
+    words[0] = bits;
+    words[1..].copy_from_slice(&number.to_le_bytes());
+    words
+}
+
+fn content(words: &mut Words) -> libc::iovec {
+    libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: size_of::<Words>() }
+}
+
 /// A packet of this content, with this room for what it carries.
 fn packet(content: &mut libc::iovec, carriage: &mut Carriage) -> libc::msghdr {
     // SAFETY: a message header of zeroes has no name, no content and no control message.
@@ -271,10 +327,11 @@ mod tests {
         assert_eq!(launcher.heard(), Heard::Nothing);
         let (reader, writer) = io::pipe().unwrap();
         let null = File::open("/dev/null").unwrap();
-        let result = Some(writer.as_fd());
-        launcher.order(&Order { segment: null.as_fd(), input: None, result }).unwrap();
+        let (segment, result) = (SegmentAt::Once(null.as_fd()), Some(writer.as_fd()));
+        launcher.order(&Order { segment, input: None, result }).unwrap();
         drop(writer);
-        let Order { input, result, .. } = rank.next_order().unwrap().unwrap();
+        let Order { segment, input, result } = rank.next_order().unwrap().unwrap();
+        assert!(matches!(segment, SegmentAt::Once(_)));
         assert!(input.is_none());
         io::Write::write_all(&mut File::from(result.unwrap()), b"through").unwrap();
         let mut text = String::new();
@@ -293,7 +350,8 @@ mod tests {
         assert_eq!(launcher.heard(), Heard::Answer(0));
         assert_eq!(launcher.heard(), Heard::End);
         let null = File::open("/dev/null").unwrap();
-        let order = Order { segment: null.as_fd(), input: None, result: None };
+        let segment = SegmentAt::Once(null.as_fd());
+        let order = Order { segment, input: None, result: None };
         assert!(launcher.order(&order).is_err(), "nobody is there to follow it");
     }
 
@@ -309,13 +367,37 @@ mod tests {
         let (launcher, rank) = Line::pair().unwrap();
         let null = File::open("/dev/null").unwrap();
         let null = null.as_raw_fd();
-        for (byte, carried) in
-            [(ORDER, 0), (0, 1), (ORDER, 2), (ORDER | INPUT, 1), (ORDER | INPUT | RESULT, 2)]
-        {
-            launcher.send_order(byte, &[null; MOST][..carried]).unwrap();
-            assert!(rank.next_order().is_err(), "{byte:#x} with {carried} descriptors");
+        let whole = ORDER | SEGMENT;
+        for (bits, carried) in [
+            (whole, 0),
+            (ORDER, 0),
+            (SEGMENT, 1),
+            (NUMBERED, 0),
+            (ORDER | NUMBERED, 1),
+            (whole, 2),
+            (whole | INPUT, 1),
+            (whole | INPUT | RESULT, 2),
+            (whole | 1 << 4, 1),
+        ] {
+            launcher.send_order(words(bits, 5), &[null; MOST][..carried]).unwrap();
+            assert!(rank.next_order().is_err(), "{bits:#x} with {carried} descriptors");
         }
-        launcher.send_order(ORDER | RESULT, &[null; 2]).unwrap();
+        launcher.answer(ORDER | NUMBERED).unwrap();
+        assert!(rank.next_order().is_err(), "it ends before its number");
+        launcher.send_order(words(whole | RESULT, 0), &[null; 2]).unwrap();
         assert!(rank.next_order().unwrap().is_some(), "and what comes then is whole again");
+    }
+
+    #[test]
+    fn a_segment_is_sent_once_and_called_by_its_number_then() {
+        let (launcher, rank) = Line::pair().unwrap();
+        let null = File::open("/dev/null").unwrap();
+        for segment in [SegmentAt::New(null.as_fd(), u64::MAX - 1), SegmentAt::Known(u64::MAX - 1)]
+        {
+            launcher.order(&Order { segment, input: None, result: None }).unwrap();
+        }
+        let next = || rank.next_order().unwrap().unwrap().segment;
+        assert!(matches!(next(), SegmentAt::New(_, number) if number == u64::MAX - 1));
+        assert!(matches!(next(), SegmentAt::Known(number) if number == u64::MAX - 1));
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod own;
 pub(crate) mod probe;
 pub(crate) mod procs;
 pub(crate) mod program;
+pub(crate) mod recent;
 pub(crate) mod rlimits;
 pub(crate) mod root;
 pub(crate) mod shell;

@@ -170,6 +170,18 @@ impl Attached {
         })
     }
 
+    /// Checks that the segment it shows was laid out as it is seen here, for the world that begins now.
+    pub(crate) fn look_again(&self) -> io::Result<()> {
+        let wrong = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+        let layout = checked(self.control().header(), self.layout.total as u64)
+            .map_err(|error| wrong(error.to_string()))?;
+        if layout == self.layout {
+            Ok(())
+        } else {
+            Err(wrong("the segment was laid out anew, and differently".to_owned()))
+        }
+    }
+
     fn layout_of(segment: BorrowedFd<'_>) -> io::Result<Layout> {
         let mapped = file_len(segment)?;
         let mut header = MaybeUninit::<Header>::zeroed();

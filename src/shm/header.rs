@@ -7,7 +7,7 @@ use super::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release};
 /// "SPMDSHM\0" as a little-endian word; written last.
 const MAGIC: u64 = u64::from_le_bytes(*b"SPMDSHM\0");
 /// The version of the layout: bumped with any change to a type in the segment.
-const LAYOUT: u32 = 10;
+const LAYOUT: u32 = 11;
 /// Sizes of what lies in the segment folded into one word, so that a stranger is recognised even
 /// where somebody forgot to bump [`LAYOUT`].
 const ABI: u32 = (size_of::<Header>() as u32)
@@ -27,6 +27,7 @@ const ABI: u32 = (size_of::<Header>() as u32)
 ///  24  dims     u64 × 9
 /// 128  lock     40 bytes: a robust pthread mutex, alone with nothing else on its line
 /// 256  abort    u32   why every rank must stop; 0: go on
+/// 260  before   u32   whether another world was here before, whose arrays are still there
 /// 264  offence  u64   the least index whose input the kernel cannot take; MAX: none
 /// 272  injected u64   how often each injected fault has struck, a byte each
 /// ```
@@ -41,6 +42,7 @@ pub(crate) struct Header {
     pad: [AtomicU64; 4],
     lock: LockBytes,
     abort: AtomicU32,
+    before: AtomicU32,
     offence: AtomicU64,
     injected: AtomicU64,
 }
@@ -105,6 +107,7 @@ impl Header {
             pad: std::array::from_fn(|_| AtomicU64::new(0)),
             lock: LockBytes(std::array::from_fn(|_| AtomicU64::new(0))),
             abort: AtomicU32::new(0),
+            before: AtomicU32::new(0),
             offence: AtomicU64::new(0),
             injected: AtomicU64::new(0),
         }
@@ -131,6 +134,16 @@ impl Header {
         }
         self.abort.store(Abort::None as u32, Relaxed);
         self.offence.store(u64::MAX, Relaxed);
+    }
+
+    /// Says that the arrays hold what another world has left there.
+    pub(super) fn note_arrays_used(&self) {
+        self.before.store(1, Relaxed); // Published by [magic].
+    }
+
+    /// Says whether the arrays may hold what another world has left there.
+    pub(crate) fn arrays_were_used(&self) -> bool {
+        self.before.load(Relaxed) != 0 // Published by [magic].
     }
 
     /// Declares the segment ready: the last thing the launcher writes before the first spawn.

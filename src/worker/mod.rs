@@ -6,6 +6,7 @@
 //! rank    the phases of a run (`crate::phase`)
 //! chunk   one leased chunk, from its first block to its commit
 //! crew    orders of a launcher that runs more than one world
+//! memory  what a process remembers of the worlds before
 //! crash   the last words after a memory fault
 //! inject  faults on purpose
 //! instruments  what looks on while passes are timed: `watch`, for what disturbs them; `meter`, for what the
@@ -22,6 +23,7 @@ mod crash;
 mod crew;
 mod inject;
 mod instruments;
+mod memory;
 mod meter;
 mod own;
 mod pace;
@@ -34,9 +36,9 @@ mod windows;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use self::memory::Memory;
 use self::rank::Rank;
-use self::tally::Counts;
-use crate::host::line::Order;
+use crate::host::line::{Order, SegmentAt};
 use crate::host::procs;
 use crate::job::{INPUT_FD, RESULT_FD, SEGMENT_FD};
 use crate::kernel::{Catalog, Kernel, KernelError};
@@ -111,17 +113,21 @@ fn live(mark: &std::ffi::OsStr, catalog: &Catalog) -> io::Result<End> {
     }
     let order = inherited_order()?;
     procs::close_from(RESULT_FD as u32 + 1);
-    take_part(rank, &order, &mut Counts::new(), catalog)
+    let Some(segment) = order.segment.file() else {
+        return Err(io::Error::other("the order came without a segment"));
+    };
+    let attached = Attached::new(segment.as_fd())?;
+    take_part(rank, &attached, &order, &mut Memory::default(), catalog)
 }
 
 /// Does a rank's part of one world.
 fn take_part(
     rank: u32,
+    attached: &Attached,
     order: &Order<OwnedFd>,
-    counts: &mut Counts,
+    memory: &mut Memory,
     catalog: &Catalog,
 ) -> io::Result<End> {
-    let attached = Attached::new(order.segment.as_fd())?;
     let control = attached.control();
     let slot = control
         .ranks()
@@ -133,7 +139,7 @@ fn take_part(
     let rank = Rank::new(rank, control, slot);
 
     // Kernels are called all over this, so a panic is most likely one's; either way it is told.
-    let run = caught(|| rank.run(&attached, order, counts, catalog));
+    let run = caught(|| rank.run(attached, order, memory, catalog));
     let run = run.unwrap_or_else(|said| Err(Stop::Fault(Fault::Panic, None, said)));
     let end = match run {
         Ok(()) => End::Done,
@@ -161,6 +167,7 @@ fn inherited_order() -> io::Result<Order<OwnedFd>> {
     // SAFETY: a rank's first act; nothing else in this process owns these numbers.
     let take = |number| unsafe { procs::inherited(number) };
     let segment = take(SEGMENT_FD)?;
+    let segment = SegmentAt::Once(segment);
     Ok(Order { segment, input: Some(take(INPUT_FD)?), result: Some(take(RESULT_FD)?) })
 }
 

@@ -6,6 +6,7 @@ use super::calibrate::{Seat, calibrate};
 use super::chunk::Executor;
 use super::inject::Injector;
 use super::instruments;
+use super::memory::Memory;
 use super::own::Own;
 use super::pace::Pace;
 use super::pages::Touched;
@@ -56,20 +57,21 @@ impl<'a> Rank<'a> {
         &self,
         attached: &Attached,
         order: &Order<OwnedFd>,
-        counts: &mut Counts,
+        memory: &mut Memory,
         catalog: &Catalog,
     ) -> Result<(), Stop> {
-        let job: Job = serde_json::from_slice(&self.control.job()).map_err(|error| {
+        let Memory { counts, job } = memory;
+        let job = job.of(self.control.job()).map_err(|error| {
             Stop::Fault(Fault::Internal, None, format!("the job cannot be read: {error}"))
         })?;
         let bytes = self.control.layout().words().len;
-        let words = windows::words(&job, order, bytes).map_err(machine("cannot map the words"))?;
+        let words = windows::words(job, order, bytes).map_err(machine("cannot map the words"))?;
         let mut control = self.control;
         if let Some(words) = &words {
             control = control.with_words(words).map_err(internal("words"))?;
         }
         Rank { number: self.number, control, slot: self.slot }
-            .begin(&job, attached, order, counts, catalog)
+            .begin(job, attached, order, counts, catalog)
     }
 
     fn begin(
@@ -214,8 +216,12 @@ impl<'a> Rank<'a> {
             if let Some(trail) = self.control.trail(self.number) {
                 trail.touch();
             }
+            let before = self.control.header().arrays_were_used();
             for piece in job.left.pieces(&slice) {
                 work.touch(arrays, &piece)?;
+                if before {
+                    work.clear(arrays, &piece);
+                }
             }
             work.mapped = slice.clone();
             if let Some(bounds) = job.check {

@@ -59,8 +59,8 @@ pub(super) struct Counts {
     pub(super) instruments: Instruments,
 }
 
-impl Counts {
-    pub(super) fn new() -> Self {
+impl Default for Counts {
+    fn default() -> Self {
         Self {
             status: Own::status(),
             sched: Own::sched(),
@@ -69,7 +69,9 @@ impl Counts {
             instruments: Instruments::default(),
         }
     }
+}
 
+impl Counts {
     /// Counts from now on.
     pub(super) fn begin_anew(&mut self) {
         self.switches();

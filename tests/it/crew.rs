@@ -1,5 +1,6 @@
 //! Ranks that stay alive from one run to the next.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{PipeWriter, Write};
 use std::process::Stdio;
@@ -150,11 +151,108 @@ fn between_runs_a_rank_holds_nothing_of_them() {
             let world = |name: &String| name.contains("spmd-") || name.contains("out");
             assert!(!held.iter().any(world), "{held:?}");
             let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-            assert!(!maps.contains("/dev/shm") && !maps.contains("out.npy"), "{maps}");
+            assert!(!maps.contains("out.npy"), "{maps}");
+            assert_eq!(regions(*pid).len(), 1, "what may serve the next world: {maps}");
         }
         assert!(before.is_empty() || before == now, "{before:?} {now:?}");
         before = now;
     }
+    crew.end();
+}
+
+/// The memory that a process shares with others, by inode.
+fn regions(pid: i32) -> BTreeSet<u64> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let shared = maps.lines().filter(|line| line.contains("/dev/shm/spmd-"));
+    shared.map(|line| line.split_whitespace().nth(4).unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn what_an_earlier_run_has_left_in_memory_is_not_seen() {
+    let sandbox = Sandbox::new();
+    let mut crew = Crew::new(&sandbox);
+    // Options that take as many bytes, and so give the same layout.
+    let faulty = |how: &str| {
+        json!({
+            "kernel": "faulty", "input": "range:5:1005", "procs": 2, "param": [format!("how={how}")],
+            "schedule": "dynamic,7",
+        })
+    };
+    let cold = crew.ask(&format!("cold {}", faulty("odd")));
+    assert_eq!(cold["result"]["first"], json!([0, 7, 0]), "where nothing is written there is 0");
+    let full = crew.warm(&faulty("not"));
+    assert_eq!(full["result"]["first"], json!([6, 7, 8]));
+    let ranks = pids(&full);
+    let region = regions(ranks[0]);
+    for _ in 0..3 {
+        assert_eq!(crew.warm(&faulty("odd"))["result"], cold["result"]);
+        assert_eq!(crew.warm(&faulty("not"))["result"], full["result"]);
+        assert!(ranks.iter().all(|&pid| regions(pid) == region), "all in the same memory");
+    }
+    // A process that comes to it late finds what the others do.
+    kill(ranks[1], libc::SIGKILL);
+    let replaced = crew.warm(&faulty("odd"));
+    assert_eq!(replaced["result"], cold["result"]);
+    assert_ne!(pids(&replaced)[1], ranks[1]);
+    assert_eq!(regions(pids(&replaced)[1]), region);
+    crew.end();
+}
+
+#[test]
+fn memory_in_which_somebody_has_died_is_not_used_again() {
+    let sandbox = Sandbox::new();
+    let mut crew = Crew::new(&sandbox);
+    let slow = json!({
+        "kernel": "spin", "size": 400, "procs": 2, "schedule": "dynamic,1", "param": ["cost=1ms"],
+    });
+    let ranks = pids(&crew.warm(&slow));
+    let first = regions(ranks[0]);
+    crew.order(&format!("warm {slow}"));
+    crew.running.ranks(2);
+    kill(ranks[1], libc::SIGKILL);
+    assert_eq!(crew.answer()["recovered"], 1);
+    crew.warm(&slow);
+    let now = regions(ranks[0]);
+    assert!(now.is_superset(&first) && now.len() == 2, "{first:?} {now:?}");
+    crew.end();
+}
+
+#[test]
+fn results_that_are_still_held_are_not_overwritten() {
+    let sandbox = Sandbox::new();
+    let mut crew = Crew::new(&sandbox);
+    let squares = |input: &str| json!({ "kernel": "square", "input": input, "procs": 2 });
+    let inputs = ["1,2,3,4,5", "6,7,8,9,0", "5,4,3,2,1"];
+    let all: Vec<Value> = inputs.iter().map(|input| squares(input)).collect();
+    let held = crew.ask(&format!("hold {}", json!(all)));
+    let expected = json!([[1, 4, 9, 16, 25], [36, 49, 64, 81, 0], [25, 16, 9, 4, 1]]);
+    assert_eq!(held, expected);
+    // Now they are free, each of them.
+    let ranks = crew.ranks();
+    let before = regions(ranks[0]);
+    assert_eq!(before.len(), 3);
+    assert_eq!(crew.ask(&format!("hold {}", json!(all))), expected);
+    assert_eq!(regions(ranks[0]), before);
+    crew.end();
+}
+
+#[test]
+fn so_much_memory_is_kept_and_no_more() {
+    let sandbox = Sandbox::new();
+    let mut crew = Crew::new(&sandbox);
+    let squares = |size: u64| json!({ "kernel": "square", "size": size, "procs": 2 });
+    // Sizes of as many digits, and so on: each is a layout of its own.
+    for _ in 0..3 {
+        for size in 11..23 {
+            let record = crew.warm(&squares(size));
+            assert_eq!(record["result"]["last"][0], json!((size - 1) * (size - 1)));
+        }
+    }
+    let ranks = crew.ranks();
+    assert!(ranks.iter().all(|&pid| regions(pid).len() == 8));
+    let before = regions(ranks[0]);
+    crew.warm(&squares(1_000_000));
+    assert!(ranks.iter().all(|&pid| regions(pid) == before), "a large one is let go of at once");
     crew.end();
 }
 

@@ -51,7 +51,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 #[test]
 fn each_wrapped_package_is_imported_by_one_file() {
     for (package, file) in [
-        ("shared_memory::", "src/shm/segment.rs"),
+        ("shared_memory::", "src/shm/region.rs"),
         ("raw_sync::", "src/shm/lock.rs"),
         ("memmap2::", "src/host/map.rs"),
         ("core_affinity::", "src/host/affinity.rs"),

@@ -16,6 +16,7 @@ pub(crate) fn follow() -> io::Result<()> {
             "warm" => told(crew.run(run(rest))),
             "cold" => told(run(rest).start().and_then(spmd::Handle::wait)),
             "often" => often(&mut crew, rest),
+            "hold" => hold(&mut crew, rest),
             "drop" => {
                 crew = Crew::new();
                 facts()
@@ -40,6 +41,17 @@ fn told(finished: Result<Finished, Error>) -> String {
         Ok(finished) => finished.record().to_json().trim_end().to_owned(),
         Err(error) => serde_json::json!({ "error": error.to_string() }).to_string(),
     }
+}
+
+/// Runs one after another, and returns the values of each when all are over.
+fn hold(crew: &mut Crew, rest: &str) -> String {
+    let all: Vec<RunOptions> = serde_json::from_str(rest).expect("a list of options");
+    let all: Vec<Finished> = all
+        .into_iter()
+        .map(|options| crew.run(Run::from_options(options)).expect("a run that goes well"))
+        .collect();
+    let values = |finished: &Finished| finished.values::<i64>().expect("integers");
+    serde_json::json!(all.iter().map(values).collect::<Vec<_>>()).to_string()
 }
 
 /// `N OPTIONS`: returns the microseconds of each of so many runs, sorted, at some places.

@@ -126,6 +126,7 @@ impl Kernel for Faulty {
                 "fickle",
                 "verify-panic",
                 "verify-error",
+                "odd",
             ]),
             default: "not",
         }]
@@ -136,6 +137,9 @@ impl Kernel for Faulty {
         let (first, place) = (block.first(), place());
         let (input, result) = block.slices::<i64>();
         for (index, (y, x)) in (first..).zip(result.iter_mut().zip(input)) {
+            if how == "odd" && index % 2 == 0 {
+                continue; // It is left as it was found.
+            }
             *y = x + 1;
             if index == place {
                 match how {
