@@ -57,8 +57,8 @@
 //! # What a process keeps
 //!
 //! What a kernel leaves in its process is there in the next run: memory that it holds, threads, its current
-//! directory. The built-in kernels leave nothing. A thread that goes on writing to an array after its kernel has
-//! returned, which no safe code can do, would write into the next world's. Each run pins anew, installs the handler of memory faults
+//! directory. The built-in kernels leave nothing. A thread or a child that goes on writing to an array after its
+//! kernel has returned, which no safe code does, would write into the next world's. Each run pins anew, installs the handler of memory faults
 //! anew, and counts switches and migrations from its own beginning; the peak of memory is the process's, over
 //! all runs. The environment is that of the first run of the company, `SPMD_RUN_ID` too.
 

@@ -228,14 +228,14 @@ fn fill(plan: &Plan, source: *mut u8) -> Result<(), Error> {
             let mut at = source.cast::<T>();
             let write = |value: T| {
                 // SAFETY: the input array has room for every element of the shape, `fill` calls
-                // back no more often, and nobody else maps it before the segment is published.
+                // back no more often, and nobody else uses it before the segment is published.
                 unsafe { at.write(value) };
                 at = at.wrapping_add(1);
             };
             filled(text.fill(write)?, plan)
         }),
         Source::Values(bytes) => {
-            // SAFETY: the input array has exactly the bytes of the values, and nobody else maps it.
+            // SAFETY: the input array has exactly the bytes of the values, and nobody else uses it yet.
             unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), source, bytes.len()) };
             filled((bytes.len() / plan.job.dtype.size()) as u64, plan)
         }

@@ -115,7 +115,7 @@ impl<'a> Control<'a> {
         assert!(job.len() == self.layout.job.len, "the layout was made for this description");
         // SAFETY: the span lies in the control part (I2).
         let at = unsafe { self.base.add(self.layout.job.offset) };
-        // SAFETY: that many bytes, which nobody else maps before the segment is published.
+        // SAFETY: that many bytes, which nobody else uses before the segment is published.
         unsafe { std::ptr::copy_nonoverlapping(job.as_ptr(), at.cast_mut(), job.len()) };
     }
 

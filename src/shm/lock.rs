@@ -69,7 +69,7 @@ impl<'a> Lock<'a> {
         let robust =
             || unsafe { libc::pthread_mutexattr_setrobust(attributes, libc::PTHREAD_MUTEX_ROBUST) };
         // SAFETY: the header keeps 128 bytes, aligned to 128, for the 40 of the mutex; no other
-        // process maps them yet (the segment is not published).
+        // process uses them yet (the segment is not published).
         let init = || unsafe { libc::pthread_mutex_init(header.lock().cast(), attributes) };
         let done = check(shared()).and_then(|()| check(robust())).and_then(|()| check(init()));
         // SAFETY: initialised above, destroyed once.

@@ -4,12 +4,12 @@
 //! of this crate refer to:
 //!
 //! - **I1** Every type in the segment is `repr(C)`, holds no pointer, and is valid for any bytes.
-//! - **I2** The layout is decided once, by the launcher, before the first rank exists; a rank
+//! - **I2** The layout is decided once, by the launcher, before the first rank begins; a rank
 //!   computes the same one from the header's numbers and checks it against what it mapped.
 //! - **I3** Within a pass input and operands are read by all, and the result is written chunk-wise: a
 //!   range of it belongs to the rank whose lease names it, and to nobody else, until that lease
-//!   commits. The launcher reads it after every rank has left. Operands are written before the first
-//!   pass, each rank its own slice.
+//!   commits. The launcher reads it after every rank has left. Operands are written, and arrays of a
+//!   world before cleared, before the first barrier, each rank its own slice.
 //! - **I4** Bytes another process wrote are input: validated, never trusted as a length or an index.
 //! - **I5** The launcher takes no lock a rank takes and waits at no barrier.
 //! - **I6** Who owns a chunk is decided by one store to one word.

@@ -141,7 +141,7 @@ impl Segment {
         self.words.as_ref().and_then(|words| control.with_words(words).ok()).unwrap_or(control)
     }
 
-    /// Returns where the input array lies; nobody else maps it before [`Segment::publish`].
+    /// Returns where the input array lies; nobody else looks at it before [`Segment::publish`].
     pub(crate) fn source(&self) -> *mut u8 {
         self.base().wrapping_add(self.layout.source.offset)
     }
