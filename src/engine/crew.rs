@@ -58,8 +58,9 @@
 //!
 //! What a kernel leaves in its process is there in the next run: memory that it holds, threads, its current
 //! directory. The built-in kernels leave nothing. A thread or a child that goes on writing to an array after its
-//! kernel has returned, which no safe code does, would write into the next world's. Each run pins anew, installs the handler of memory faults
-//! anew, and counts switches and migrations from its own beginning; the peak of memory is the process's, over
+//! kernel has returned, which no safe code does, would write into the next world's.
+//!
+//! Each run pins anew, installs the handler of memory faults anew, and counts switches and migrations from its own beginning; the peak of memory is the process's, over
 //! all runs. The environment is that of the first run of the company, `SPMD_RUN_ID` too.
 
 use std::marker::PhantomData;
@@ -82,7 +83,7 @@ const COMPANIES: usize = 4;
 /// So many ranks may wait in companies other than the one at work.
 const WAITING: usize = 256;
 /// The memory of so many worlds is kept,
-const REGIONS: usize = 8;
+const REGIONS: u32 = 8;
 /// each no larger than this: whose pages cost more to make than to clear.
 const KEPT: usize = 512 << 10;
 /// A rank of a crew has two descriptors in its launcher: its pidfd and its line.
@@ -102,6 +103,9 @@ impl Crew {
     /// Returns ranks for this world, all of them alive; `None` if it must have ranks of its own.
     pub(super) fn company(&mut self, world: &World) -> Result<Option<&mut Company>, Error> {
         let plan = &world.plan;
+        if !fit_beside_regions(plan.procs()) {
+            self.regions.clear();
+        }
         // A fault on purpose may be one that only the run it was meant for survives.
         if !plan.job.inject.is_empty() || enough_descriptors(plan.procs(), DESCRIPTORS).is_err() {
             return Ok(None);
@@ -135,9 +139,9 @@ impl Crew {
 
     /// Keeps the memory of a world that is over, and in which nobody has died.
     pub(super) fn keep(&mut self, segment: &Segment) {
-        if may_be_kept(segment.layout()) {
+        if may_be_kept(segment.layout()) && fit_beside_regions(segment.layout().dims.procs) {
             self.regions.insert(0, (*segment.layout(), Arc::clone(segment.region())));
-            self.regions.truncate(REGIONS);
+            self.regions.truncate(REGIONS as usize);
         }
     }
 
@@ -148,12 +152,18 @@ impl Crew {
             let waiting: usize = companies.iter().skip(1).map(|company| company.seats.len()).sum();
             companies.len() <= COMPANIES
                 && waiting <= WAITING
-                && enough_descriptors(u32::try_from(all).unwrap_or(u32::MAX), DESCRIPTORS).is_ok()
+                && fit_beside_regions(u32::try_from(all).unwrap_or(u32::MAX))
         };
         while self.companies.len() > 1 && !fits(&self.companies) {
             self.companies.pop();
         }
     }
+}
+
+/// Says whether the descriptors of so many ranks, and of all memory that may be kept, can be open at once.
+fn fit_beside_regions(procs: u32) -> bool {
+    // A region has two, as a rank has.
+    enough_descriptors(procs.saturating_add(REGIONS), DESCRIPTORS).is_ok()
 }
 
 /// Says whether memory of this layout may serve another world.

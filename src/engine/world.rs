@@ -36,18 +36,22 @@ pub(crate) struct World {
 impl World {
     /// Builds the world of a plan. Nothing has been started if this fails, and nothing is left.
     pub(crate) fn build(plan: Plan) -> Result<Self, Error> {
-        let began = clock::now_ns();
-        let path = plan.options.checkpoint.as_ref();
-        let checkpoint = path.map(|path| Checkpoint::open(&path.0, &plan)).transpose()?;
-        Self::around(plan, checkpoint, began, |_, _| None)
+        Self::begin(plan, |_, _| None)
     }
 
     /// Builds the world of a plan that a crew will run, in memory that the crew has kept, if there is any.
     pub(crate) fn build_in(plan: Plan, crew: &mut Crew) -> Result<Self, Error> {
+        Self::begin(plan, |layout, backing| crew.vacant(layout, backing))
+    }
+
+    fn begin(
+        plan: Plan,
+        vacant: impl FnOnce(&Layout, Backing) -> Option<Region>,
+    ) -> Result<Self, Error> {
         let began = clock::now_ns();
         let path = plan.options.checkpoint.as_ref();
         let checkpoint = path.map(|path| Checkpoint::open(&path.0, &plan)).transpose()?;
-        Self::around(plan, checkpoint, began, |layout, backing| crew.vacant(layout, backing))
+        Self::around(plan, checkpoint, began, vacant)
     }
 
     /// Builds the world of a plan around the checkpoint that it goes on from, if it keeps one.

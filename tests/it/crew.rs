@@ -256,6 +256,37 @@ fn so_much_memory_is_kept_and_no_more() {
     crew.end();
 }
 
+#[test]
+fn memory_is_kept_only_where_its_descriptors_leave_room_for_ranks() {
+    let sandbox = Sandbox::new();
+    let squares =
+        |size: u64, procs: u32| json!({ "kernel": "square", "size": size, "procs": procs });
+    // The limit, and with what more of ranks the memory of two would be in the way of.
+    for (limit, kept, procs) in [(30, 0, 3), (50, 8, 12)] {
+        let mut crew = Crew::new(&sandbox);
+        open_at_most(crew.running.pid(), limit);
+        (11..23).for_each(|size| drop(crew.warm(&squares(size, 2))));
+        let regions: Vec<usize> = crew.ranks().iter().map(|&pid| regions(pid).len()).collect();
+        assert_eq!(regions, [8, 8], "ranks remember as many either way");
+        let held = fs::read_dir(format!("/proc/{}/fd", crew.running.pid())).unwrap();
+        let held: Vec<_> = held.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok()).collect();
+        let held = held.iter().filter(|name| name.to_string_lossy().contains("/dev/shm")).count();
+        assert_eq!(held, 2 * kept, "with {limit} descriptors");
+        crew.warm(&squares(11, procs));
+        crew.end();
+    }
+}
+
+/// Lets a process have so many files open at once.
+#[expect(unsafe_code, reason = "prlimit")]
+fn open_at_most(pid: i32, files: u64) {
+    let limit = libc::rlimit { rlim_cur: files, rlim_max: files };
+    let (resource, none) = (libc::RLIMIT_NOFILE, std::ptr::null_mut());
+    // SAFETY: a limit to read, and nothing to write.
+    let done = unsafe { libc::prlimit(pid, resource, &raw const limit, none) };
+    assert_eq!(done, 0);
+}
+
 /// What the descriptors of a process are, but for the numbers of sockets.
 fn descriptors(pid: i32) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
