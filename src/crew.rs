@@ -10,8 +10,8 @@ use crate::shm::Segment;
 /// millisecond.
 ///
 /// Runs of the same number of ranks on the same CPUs share processes; whoever dies is replaced. Each run has
-/// memory of its own, or such as was cleared, and its results are those of [`Run::start`], bit for bit. The machine is looked at
-/// once: an affinity mask or a quota that changes later is not seen.
+/// memory of its own, or such as was cleared, and its results are those of [`Run::start`], bit for bit. The
+/// machine is looked at once: an affinity mask or a quota that changes later is not seen.
 ///
 /// Runs happen on the calling thread, and the ranks end with that thread or when the crew is dropped. What a
 /// kernel of your own leaves in its process, the next run finds there.
