@@ -27,7 +27,7 @@ const ABI: u32 = (size_of::<Header>() as u32)
 ///  24  dims     u64 × 9
 /// 128  lock     40 bytes: a robust pthread mutex, alone with nothing else on its line
 /// 256  abort    u32   why every rank must stop; 0: go on
-/// 260  before   u32   whether another world was here before, whose arrays are still there
+/// 260  used     u32   whether the arrays hold what another world has left there
 /// 264  offence  u64   the least index whose input the kernel cannot take; MAX: none
 /// 272  injected u64   how often each injected fault has struck, a byte each
 /// ```
@@ -42,7 +42,7 @@ pub(crate) struct Header {
     pad: [AtomicU64; 4],
     lock: LockBytes,
     abort: AtomicU32,
-    before: AtomicU32,
+    used: AtomicU32,
     offence: AtomicU64,
     injected: AtomicU64,
 }
@@ -107,7 +107,7 @@ impl Header {
             pad: std::array::from_fn(|_| AtomicU64::new(0)),
             lock: LockBytes(std::array::from_fn(|_| AtomicU64::new(0))),
             abort: AtomicU32::new(0),
-            before: AtomicU32::new(0),
+            used: AtomicU32::new(0),
             offence: AtomicU64::new(0),
             injected: AtomicU64::new(0),
         }
@@ -138,12 +138,12 @@ impl Header {
 
     /// Says that the arrays hold what another world has left there.
     pub(super) fn note_arrays_used(&self) {
-        self.before.store(1, Relaxed); // Published by [magic].
+        self.used.store(1, Relaxed); // Published by [magic].
     }
 
     /// Says whether the arrays may hold what another world has left there.
     pub(crate) fn arrays_were_used(&self) -> bool {
-        self.before.load(Relaxed) != 0 // Published by [magic].
+        self.used.load(Relaxed) != 0 // Published by [magic].
     }
 
     /// Declares the segment ready: the last thing the launcher writes before the first spawn.

@@ -58,3 +58,44 @@ fn attach<'a>(
         }
     }
 }
+
+#[cfg(all(test, not(spmd_loom)))]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+    use crate::schedule::{Partition, Schedule, ScheduleKind};
+    use crate::shm::{Backing, Contents, Dims, Layout, Seats, Segment};
+
+    fn dims(samples: u64) -> Dims {
+        let (procs, queues, job, result) = (1, 1, 2, 80);
+        let (saved_block, source, operands, trail) = (0, 0, 0, 0);
+        Dims { procs, queues, samples, job, saved_block, source, result, operands, trail }
+    }
+
+    #[test]
+    fn a_region_is_attached_to_again_only_if_it_came_and_is_laid_out_as_then() {
+        let layout = Layout::new(dims(1)).unwrap();
+        let schedule = Schedule::new(ScheduleKind::Static, None);
+        let partition = Partition::new(schedule, 10, 1, NonZeroU64::MIN, NonZeroU64::MIN);
+        let seats = Seats { pins: &[None], nodes: &[0], neighbours: 1 };
+        let contents = Contents { job: b"{}", partition: &partition, seats, words: None };
+        let segment = Segment::create(layout, Backing::Memfd, contents).unwrap();
+        segment.publish();
+        let sent = || SegmentAt::New(segment.fd().try_clone_to_owned().unwrap(), 7);
+        let (mut own, mut regions) = (None, Recent::default());
+        let mut at = |segment: &SegmentAt<OwnedFd>| {
+            let attached = attach(segment, &mut own, &mut regions)?;
+            io::Result::Ok(attached.result.as_ptr())
+        };
+        assert!(at(&SegmentAt::Known(7)).is_err(), "it never came");
+        let first = at(&sent()).unwrap();
+        assert_eq!(at(&SegmentAt::Known(7)).unwrap(), first, "the same mapping");
+        assert!(at(&SegmentAt::Known(8)).is_err());
+        let header = segment.control().header();
+        header.write(&dims(2), layout.total);
+        assert!(at(&SegmentAt::Known(7)).is_err(), "another layout of the same length");
+        header.write(&dims(1), layout.total);
+        assert_eq!(at(&SegmentAt::Known(7)).unwrap(), first);
+    }
+}

@@ -216,10 +216,10 @@ impl<'a> Rank<'a> {
             if let Some(trail) = self.control.trail(self.number) {
                 trail.touch();
             }
-            let before = self.control.header().arrays_were_used();
+            let used = self.control.header().arrays_were_used();
             for piece in job.left.pieces(&slice) {
                 work.touch(arrays, &piece)?;
-                if before {
+                if used {
                     work.clear(arrays, &piece);
                 }
             }
