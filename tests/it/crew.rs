@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::{Outcome, Running, Sandbox, example, kill, members};
+use crate::sandbox::{Outcome, Running, Sandbox, cpu_ticks, example, kill, members};
 
 /// A program that runs what it is told to with ranks of one crew.
 struct Crew {
@@ -62,6 +62,16 @@ impl Crew {
         running.wait().ok()
     }
 
+    /// Gives an order for a run and waits until each of the ranks that wait for it is in its kernel.
+    fn begin(&mut self, options: &Value, ranks: &[i32]) {
+        let before: Vec<u64> = ranks.iter().map(|&pid| cpu_ticks(pid)).collect();
+        self.order(&format!("warm {options}"));
+        self.running.until("the ranks at work", |_| {
+            let mut now = ranks.iter().map(|&pid| cpu_ticks(pid)).zip(&before);
+            now.all(|(now, before)| now >= before + 2).then_some(())
+        });
+    }
+
     /// The pids of all ranks that there are.
     fn ranks(&self) -> Vec<i32> {
         let all = members(self.running.pid());
@@ -75,6 +85,13 @@ impl Crew {
 fn pids(record: &Value) -> Vec<i32> {
     let workers = record["workers"].as_array().unwrap();
     workers.iter().map(|worker| i32::try_from(worker["pid"].as_i64().unwrap()).unwrap()).collect()
+}
+
+/// A run of a second or more, to do something to its ranks in the meantime.
+fn slow() -> Value {
+    json!({
+        "kernel": "spin", "size": 2000, "procs": 2, "schedule": "dynamic,1", "param": ["cost=1ms"],
+    })
 }
 
 fn square(procs: u32) -> Value {
@@ -202,16 +219,12 @@ fn what_an_earlier_run_has_left_in_memory_is_not_seen() {
 fn memory_in_which_somebody_has_died_is_not_used_again() {
     let sandbox = Sandbox::new();
     let mut crew = Crew::new(&sandbox);
-    let slow = json!({
-        "kernel": "spin", "size": 400, "procs": 2, "schedule": "dynamic,1", "param": ["cost=1ms"],
-    });
-    let ranks = pids(&crew.warm(&slow));
+    let ranks = pids(&crew.warm(&slow()));
     let first = regions(ranks[0]);
-    crew.order(&format!("warm {slow}"));
-    crew.running.ranks(2);
+    crew.begin(&slow(), &ranks);
     kill(ranks[1], libc::SIGKILL);
     assert_eq!(crew.answer()["recovered"], 1);
-    crew.warm(&slow);
+    crew.warm(&slow());
     let now = regions(ranks[0]);
     assert!(now.is_superset(&first) && now.len() == 2, "{first:?} {now:?}");
     crew.end();
@@ -340,15 +353,10 @@ fn a_rank_that_dies_or_is_stopped_between_runs_is_replaced_and_nobody_else() {
 fn a_rank_that_dies_in_a_run_is_replaced_and_nobody_else() {
     let sandbox = Sandbox::new();
     let mut crew = Crew::new(&sandbox);
-    let slow = json!({
-        "kernel": "spin", "size": 400, "procs": 2, "schedule": "dynamic,1", "param": ["cost=1ms"],
-    });
-    let undisturbed = crew.ask(&format!("cold {slow}"));
-    let mut ranks = pids(&crew.warm(&slow));
+    let undisturbed = crew.ask(&format!("cold {}", slow()));
+    let mut ranks = pids(&crew.warm(&slow()));
     for rank in [0, 1, 0] {
-        crew.order(&format!("warm {slow}"));
-        let there = crew.running.ranks(2);
-        assert!(ranks.iter().all(|pid| there.contains(pid)), "they are used again");
+        crew.begin(&slow(), &ranks);
         kill(ranks[rank], libc::SIGKILL);
         let record = crew.answer();
         assert_eq!(record["recovered"], 1, "{record}");
@@ -356,7 +364,7 @@ fn a_rank_that_dies_in_a_run_is_replaced_and_nobody_else() {
         let now = pids(&record);
         assert_ne!(now[rank], ranks[rank]);
         assert_eq!(now[1 - rank], ranks[1 - rank]);
-        assert_eq!(pids(&crew.warm(&slow)), now, "who took the seat stays");
+        assert_eq!(pids(&crew.warm(&square(2))), now, "who took the seat stays");
         ranks = now;
     }
     crew.end();
@@ -434,10 +442,8 @@ fn time_limits_end_what_hangs_and_the_next_run_is_whole() {
 fn a_rank_that_is_stopped_in_a_run_is_waited_for() {
     let sandbox = Sandbox::new();
     let mut crew = Crew::new(&sandbox);
-    let slow = json!({ "kernel": "spin", "size": 1000, "procs": 2, "param": ["cost=1ms"] });
     let ranks = pids(&crew.warm(&square(2)));
-    crew.order(&format!("warm {slow}"));
-    crew.running.ranks(2);
+    crew.begin(&slow(), &ranks);
     kill(ranks[0], libc::SIGSTOP);
     thread::sleep(Duration::from_millis(700));
     kill(ranks[0], libc::SIGCONT);

@@ -230,7 +230,7 @@ fn a_rank_killed_from_outside_is_recovered_from() {
         (libc::SIGABRT, "SIGABRT"),
     ] {
         for victim in [0, 1, 2] {
-            let arguments = "-n 3 -k spin --param cost=1ms --size 300 --schedule static --json";
+            let arguments = "-n 3 -k spin --param cost=1ms --size 1500 --schedule static --json";
             let mut running = sandbox.spmd(arguments).start();
             let ranks = running.ranks(3);
             kill(ranks[victim], signal);

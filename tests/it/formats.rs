@@ -198,7 +198,7 @@ fn output_appears_only_when_it_is_complete() {
     let sandbox = Sandbox::new();
     for name in ["new.npy", "new.bin", "new.csv", "new.txt"] {
         let arguments =
-            format!("-n 2 -k spin --param cost=1ms --size 600 --schedule static --output {name}");
+            format!("-n 2 -k spin --param cost=1ms --size 2000 --schedule static --output {name}");
         let mut running = sandbox.spmd(&arguments).start();
         running.ranks(2);
         assert!(sandbox.names().is_empty(), "{:?}", sandbox.names());

@@ -1,10 +1,8 @@
 //! What disturbs a run while passes are timed, and what its record says of it.
 
-use std::fs;
-
 use serde_json::Value;
 
-use crate::sandbox::{Running, Sandbox, cpus, skipped};
+use crate::sandbox::{Running, Sandbox, cpu_ticks, cpus, skipped};
 
 /// The marks of a record.
 fn marks(record: &Value) -> Vec<String> {
@@ -17,11 +15,7 @@ fn hog(sandbox: &Sandbox, cpu: u32) -> Running {
     let arguments = format!("-n 1 -k spin --param cost=1ms --size 60000 --cpus {cpu}");
     let mut hog = sandbox.spmd(&arguments).start();
     let rank = hog.ranks(1)[0];
-    hog.until("the hog at work", |_| {
-        let stat = fs::read_to_string(format!("/proc/{rank}/stat")).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        fields.get(11).and_then(|ticks| ticks.parse::<u64>().ok()).filter(|&ticks| ticks >= 3)
-    });
+    hog.until("the hog at work", |_| (cpu_ticks(rank) >= 3).then_some(()));
     hog
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::sandbox::{Sandbox, cpu_list, cpus, skipped, status_field};
+use crate::sandbox::{Running, Sandbox, cpu_list, cpu_ticks, cpus, skipped, status_field};
 
 fn used(record: &Value) -> BTreeSet<u64> {
     let workers = record["workers"].as_array().unwrap();
@@ -13,7 +13,7 @@ fn used(record: &Value) -> BTreeSet<u64> {
 
 /// The masks the kernel holds for the ranks of a run, in the order of their numbers.
 fn masks(sandbox: &Sandbox, arguments: &str, procs: usize) -> Vec<Vec<u32>> {
-    let arguments = format!("-n {procs} -k spin --param cost=1ms --size 800 {arguments}");
+    let arguments = format!("-n {procs} {SPIN} {arguments}");
     let mut running = sandbox.spmd(&arguments).start();
     let ranks = running.ranks(procs);
     // Pinned is what a rank does first, before it maps the arrays; the segment comes before.
@@ -22,18 +22,21 @@ fn masks(sandbox: &Sandbox, arguments: &str, procs: usize) -> Vec<Vec<u32>> {
             .iter()
             .map(|rank| cpu_list(&status_field(&rank.to_string(), "Cpus_allowed_list")))
             .collect();
-        let spinning = ranks.iter().all(|&rank| busy(rank));
+        // After so much CPU time a rank must be in its kernel.
+        let spinning = ranks.iter().all(|&rank| cpu_ticks(rank) >= 3);
         spinning.then_some(masks)
     });
-    running.wait().ok();
+    end(running);
     masks
 }
 
-/// Says whether a process has used so much CPU time that it must be in its kernel.
-fn busy(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    fields.get(11).and_then(|ticks| ticks.parse::<u64>().ok()).is_some_and(|ticks| ticks >= 3)
+/// A run that goes on until it has been looked at, however slow the machine is.
+const SPIN: &str = "-k spin --param cost=1ms --size 60000";
+
+/// Ends a run of [`SPIN`] that has been looked at.
+fn end(running: Running) {
+    running.signal(libc::SIGINT);
+    assert_eq!(running.wait().signal, Some(libc::SIGINT));
 }
 
 #[test]
@@ -200,10 +203,7 @@ fn a_plan_refuses_what_a_run_refuses() {
 #[test]
 fn ranks_know_who_they_are_and_how_many_threads_they_may_start() {
     let sandbox = Sandbox::new();
-    let mut running = sandbox
-        .spmd("-n 2 -k spin --param cost=1ms --size 400")
-        .env("OMP_NUM_THREADS", "5")
-        .start();
+    let mut running = sandbox.spmd(&format!("-n 2 {SPIN}")).env("OMP_NUM_THREADS", "5").start();
     let ranks = running.ranks(2);
     let mut run_ids = BTreeSet::new();
     for (number, rank) in ranks.iter().enumerate() {
@@ -221,7 +221,7 @@ fn ranks_know_who_they_are_and_how_many_threads_they_may_start() {
         run_ids.insert(value("SPMD_RUN_ID").unwrap());
     }
     assert_eq!(run_ids.len(), 1, "one run");
-    running.wait().ok();
+    end(running);
 }
 
 #[test]
@@ -229,9 +229,8 @@ fn a_rank_holds_exactly_the_descriptors_it_should() {
     let sandbox = Sandbox::new();
     sandbox.write("in.txt", "1\n");
     // Descriptors a careless parent left open must not reach a rank.
-    let script =
-        "exec \"$0\" -n 2 -k spin --param cost=1ms --size 400 --output out.npy 7<in.txt 9<in.txt";
-    let mut running = sandbox.shell(script).start();
+    let script = format!("exec \"$0\" -n 2 {SPIN} --output out.npy 7<in.txt 9<in.txt");
+    let mut running = sandbox.shell(&script).start();
     for rank in running.ranks(2) {
         let fds = std::fs::read_dir(format!("/proc/{rank}/fd")).unwrap();
         let mut open: Vec<(u32, String)> = fds
@@ -250,5 +249,5 @@ fn a_rank_holds_exactly_the_descriptors_it_should() {
         assert!(open[3].1.starts_with("/dev/shm/spmd-"), "{open:?}");
         assert!(open[3].1.ends_with("(deleted)"), "the segment has no name: {open:?}");
     }
-    running.wait().ok();
+    end(running);
 }

@@ -451,7 +451,7 @@ fn an_input_that_shrinks_or_changes_during_the_run_fails_it() {
         sandbox.write("in.npy", &file);
         sandbox.write("out.npy", "old");
         let arguments =
-            "-n 2 -k spin --param cost=5ms --schedule static --input in.npy --output out.npy";
+            "-n 2 -k spin --param cost=10ms --schedule static --input in.npy --output out.npy";
         let mut running = sandbox.spmd(arguments).start();
         let ranks = running.ranks(2);
         if change == "shrink" {

@@ -600,6 +600,13 @@ pub(crate) fn status_field(pid: &str, field: &str) -> String {
     line.and_then(|line| line.split_once(':')).map_or(String::new(), |(_, v)| v.trim().to_owned())
 }
 
+/// The CPU time that a process has used outside system calls, in ticks of 10 ms; 0 when it is gone.
+pub(crate) fn cpu_ticks(pid: i32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    after_name.split_whitespace().nth(11).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+}
+
 pub(crate) fn cpu_list(text: &str) -> Vec<u32> {
     text.split(',')
         .flat_map(|part| {

@@ -145,7 +145,7 @@ fn a_signal_that_was_ignored_before_stays_ignored() {
     let sandbox = Sandbox::new();
     for (signal, name) in [(libc::SIGHUP, "HUP"), (libc::SIGINT, "INT")] {
         let script =
-            format!("trap '' {name}; exec \"$0\" -n 2 -k spin --param cost=2ms --size 400");
+            format!("trap '' {name}; exec \"$0\" -n 2 -k spin --param cost=2ms --size 1000");
         let mut running = sandbox.shell(&script).start();
         running.ranks(2);
         running.signal(signal);
