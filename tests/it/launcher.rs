@@ -152,13 +152,13 @@ fn stops_and_goes_on_with_its_ranks() {
 #[test]
 fn a_time_limit_does_not_run_while_it_is_stopped() {
     let sandbox = Sandbox::new();
-    // Half a second of work, two to do it in, and three asleep.
-    let spin = "-n 2 -k spin --param cost=1ms --size 1000 --timeout 2s";
+    // Half a second of work, five to do it in, and six asleep.
+    let spin = "-n 2 -k spin --param cost=1ms --size 1000 --timeout 5s";
     let mut running = sandbox.spmd(spin).start();
     running.ranks(2);
     running.signal(libc::SIGTSTP);
     until_stopped(&mut running, true);
-    thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(6));
     running.signal(libc::SIGCONT);
     running.wait().ok();
 }
