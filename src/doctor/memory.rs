@@ -1,7 +1,7 @@
 //! Room for arrays, and the pages they get.
 
 use super::{Facts, Finding, Grade, lifted};
-use crate::host::huge;
+use crate::host::huge::{self, Means};
 use crate::host::limits::{Bounded, bytes};
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
@@ -71,9 +71,12 @@ fn shared_pages(facts: &Facts) -> Option<Finding> {
     let why =
         "huge pages make the first touch of large arrays several times faster, and save TLB misses";
     let finding = |grade, found: String| Finding::new("huge-pages-shared", grade, found, why);
-    Some(match &pages.missing {
-        None => finding(Grade::Well, "/dev/shm gives huge pages to who asks".to_owned()),
-        Some(fix) => {
+    Some(match &pages.means {
+        Means::Given => finding(Grade::Well, "/dev/shm gives huge pages to who asks".to_owned()),
+        Means::Made => {
+            finding(Grade::Well, "ranks make them of the small ones of /dev/shm".to_owned())
+        }
+        Means::None { fix } => {
             let rule = pages.shared.as_deref().unwrap_or("not known");
             let found = format!("/dev/shm gives no huge pages; the rule for memfd is `{rule}`");
             finding(Grade::Note, found).fix(fix.clone())

@@ -23,23 +23,55 @@ pub(crate) enum Holder {
     Memfd,
 }
 
-/// Returns what would have to be done for this machine to give huge pages; `None` if it does.
-pub(crate) fn missing(holder: Holder) -> Option<String> {
-    missing_of(&Root::system(), holder)
+/// How shared memory comes by huge pages on a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Means {
+    /// Its rules give them to who asks.
+    Given,
+    /// Its rules do not, but ranks can make them of small ones: see [`super::collapse`].
+    Made,
+    /// Not at all, before this is done.
+    None { fix: String },
+}
+
+/// Returns how this machine's shared memory comes by huge pages.
+pub(crate) fn means(holder: Holder) -> Means {
+    means_of(&Root::system(), holder)
 }
 
 /// Reads the same below `root`.
-pub(crate) fn missing_of(root: &Root, holder: Holder) -> Option<String> {
+pub(crate) fn means_of(root: &Root, holder: Holder) -> Means {
     let rule = root.text(&format!("{RULES}/shmem_enabled")).unwrap_or_default();
     let mounts = root.text("proc/self/mounts").unwrap_or_default();
+    let release = root.line("proc/sys/kernel/osrelease").unwrap_or_default();
     if gives(holder, &rule, &mounts) {
-        return None;
+        return Means::Given;
+    }
+    if can_collapse(&rule, &release) {
+        return Means::Made;
     }
     let memfd = format!("as root, echo advise > {RULE}; then --backing memfd");
-    Some(match holder {
+    let fix = match holder {
         Holder::Memfd => memfd,
         Holder::DevShm => format!("as root, mount -o remount,huge=advise /dev/shm; or {memfd}"),
-    })
+    };
+    Means::None { fix }
+}
+
+/// Returns how many bytes there is room for, where that has a limit of its own.
+pub(crate) fn room(holder: Holder) -> Option<u64> {
+    match holder {
+        Holder::DevShm => super::limits::free_bytes(c"/dev/shm"),
+        Holder::Memfd => None,
+    }
+}
+
+/// Says whether processes can make huge pages of shared memory: a kernel that has such pages, does not deny
+/// them, and is Linux 6.1 or later.
+fn can_collapse(rule: &str, release: &str) -> bool {
+    let mut numbers = release.split(|other: char| !other.is_ascii_digit()).map(str::parse::<u32>);
+    let version = (numbers.next().and_then(Result::ok), numbers.next().and_then(Result::ok));
+    chosen(rule).is_some_and(|word| word != "deny") && version >= (Some(6), Some(1))
 }
 
 /// Says whether asking is of use, by the rule for shared memory and the list of mounts.
@@ -101,7 +133,10 @@ pub(crate) fn reserved_of(root: &Root) -> Vec<Reserved> {
 pub(crate) enum Advice {
     /// Nothing: it would be of no use.
     Nothing,
+    /// That faults bring huge ones.
     Huge,
+    /// That huge ones are made as ranks touch their slices.
+    Collapse,
     Small,
 }
 
@@ -113,7 +148,7 @@ pub(crate) fn advise(window: &Window, advice: Advice) {
         return;
     }
     let advice = match advice {
-        Advice::Nothing => return,
+        Advice::Nothing | Advice::Collapse => return,
         Advice::Huge => libc::MADV_HUGEPAGE,
         Advice::Small => libc::MADV_NOHUGEPAGE,
     };
@@ -136,6 +171,25 @@ pub(crate) fn mapped() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_that_does_not_deny_them_and_is_young_enough_can_make_them() {
+        let rule = "always within_size advise [never] deny force\n";
+        for (release, can) in [
+            ("6.1.0-13-amd64", true),
+            ("6.18.44-fc", true),
+            ("7.0", true),
+            ("6.0.19", false),
+            ("5.15.0-1", false),
+            ("6", false),
+            ("", false),
+            ("six.one", false),
+        ] {
+            assert_eq!(can_collapse(rule, release), can, "{release}");
+        }
+        assert!(!can_collapse("always within_size advise never [deny] force\n", "6.8.0"));
+        assert!(!can_collapse("", "6.8.0"), "built without huge pages");
+    }
 
     #[test]
     fn reads_both_rules_as_the_kernel_writes_them() {

@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 
+/// The size of a huge page, and what its address and its offset in the file are multiples of.
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
+
 /// A mapped run of bytes of a file or segment; empty ones map nothing.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -55,6 +58,45 @@ impl Window {
             Access::Write => options.map_raw(fd.as_raw_fd())?,
         };
         Ok(Self { map: Some(Arc::new(map)), offset: 0, len })
+    }
+
+    /// Maps the first `len` bytes where a huge page may begin: huge pages are for mappings in which addresses and
+    /// offsets are the same multiples of their size. Elsewhere if there is no such place.
+    pub(crate) fn for_huge_pages(
+        fd: BorrowedFd<'_>,
+        len: usize,
+        access: Access,
+    ) -> io::Result<Self> {
+        let (need, size) = (len as u64, file_len(fd)?);
+        match Self::at_huge_page(fd, len, access) {
+            Ok(window) if len > 0 && need <= size => Ok(window),
+            _ => Self::new(fd, 0, len, access),
+        }
+    }
+
+    /// Reserves addresses, and maps the first `len` bytes over those from where a huge page may begin.
+    ///
+    /// All of them go with the reservation in the end; what was not mapped over is never touched, so there is
+    /// no memory behind it.
+    #[expect(unsafe_code, reason = "mmap over a mapping of our own, which memmap2 cannot")]
+    fn at_huge_page(fd: BorrowedFd<'_>, len: usize, access: Access) -> io::Result<Self> {
+        let room =
+            len.checked_add(HUGE_PAGE).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        let reserved = MmapRaw::from(MmapOptions::new().len(room).no_reserve_swap().map_anon()?);
+        let start = reserved.as_mut_ptr();
+        let offset = start.addr().next_multiple_of(HUGE_PAGE) - start.addr();
+        let protection = match access {
+            Access::Read => libc::PROT_READ,
+            Access::Write => libc::PROT_READ | libc::PROT_WRITE,
+        };
+        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+        let at = start.wrapping_add(offset).cast();
+        // SAFETY: `offset` is less than a huge page, so all of it lies in the reservation, which nobody else knows.
+        let mapped = unsafe { libc::mmap(at, len, protection, flags, fd.as_raw_fd(), 0) };
+        if mapped == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { map: Some(Arc::new(reserved)), offset, len })
     }
 
     /// Maps `len` bytes of this process's own memory, which are 0.
@@ -170,5 +212,45 @@ pub(crate) unsafe fn populate(at: *mut u8, len: usize) -> io::Result<Populated> 
             Some(libc::EINVAL) => return Ok(Populated::Unsupported),
             _ => return Err(error),
         }
+    }
+}
+
+#[cfg(all(test, not(spmd_loom)))]
+pub(crate) mod tests {
+    use std::fs::File;
+    use std::os::fd::{AsFd, FromRawFd};
+
+    use super::*;
+
+    /// A nameless file in memory.
+    #[expect(unsafe_code, reason = "memfd_create")]
+    pub(crate) fn shared(len: usize) -> File {
+        // SAFETY: a C string.
+        let fd = unsafe { libc::memfd_create(c"spmd-test".as_ptr(), libc::MFD_CLOEXEC) };
+        assert!(fd >= 0);
+        // SAFETY: just returned to us alone.
+        let file = unsafe { File::from_raw_fd(fd) };
+        file.set_len(len as u64).unwrap();
+        file
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "reads and writes windows of the test's own")]
+    fn a_window_for_huge_pages_begins_with_one_and_shows_the_file() {
+        let file = shared(HUGE_PAGE + 5000);
+        for len in [1, 4096, HUGE_PAGE + 5000] {
+            let window = Window::for_huge_pages(file.as_fd(), len, Access::Write).unwrap();
+            assert_eq!((window.as_ptr().addr() % HUGE_PAGE, window.len()), (0, len));
+            let other = Window::new(file.as_fd(), 0, len, Access::Write).unwrap();
+            let last = |window: &Window| window.as_ptr().wrapping_add(len - 1);
+            // SAFETY: the last byte of this window.
+            unsafe { last(&window).write(7) };
+            // SAFETY: the last byte of the other one.
+            assert_eq!(unsafe { last(&other).read() }, 7);
+        }
+        let beyond = Window::for_huge_pages(file.as_fd(), HUGE_PAGE + 5001, Access::Write);
+        assert_eq!(beyond.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let nothing = Window::for_huge_pages(file.as_fd(), 0, Access::Write).unwrap();
+        assert_eq!(nothing.len(), 0);
     }
 }

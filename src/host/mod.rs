@@ -3,6 +3,7 @@
 pub(crate) mod affinity;
 pub(crate) mod caches;
 pub(crate) mod clock;
+pub(crate) mod collapse;
 pub(crate) mod confinement;
 pub(crate) mod disturbance;
 pub(crate) mod events;

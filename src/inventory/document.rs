@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Caches, Cpu, Inventory, Node};
 use crate::host::affinity::CpuSet;
+use crate::host::huge::Means;
 use crate::host::topology::Kind;
 
 impl Inventory {
@@ -37,7 +38,15 @@ impl Inventory {
             "huge_pages": {
                 "private": self.pages.private,
                 "shared": self.pages.shared,
-                "missing": self.pages.missing,
+                "means": match self.pages.means {
+                    Means::Given => Some("given"),
+                    Means::Made => Some("made"),
+                    Means::None { .. } => None,
+                },
+                "missing": match &self.pages.means {
+                    Means::None { fix } => Some(fix),
+                    Means::Given | Means::Made => None,
+                },
                 "reserved": self.pages.reserved.iter().map(|pool| json!({
                     "page_bytes": pool.bytes,
                     "total": pool.total,

@@ -1,7 +1,7 @@
 //! The memory of a machine, its bounds, and the pages it comes in.
 
 use crate::host::affinity::CpuSet;
-use crate::host::huge::{self, Holder, Reserved};
+use crate::host::huge::{self, Holder, Means, Reserved};
 use crate::host::limits::{self, Room};
 use crate::host::root::Root;
 use crate::host::topology;
@@ -58,8 +58,8 @@ pub(crate) struct Pages {
     pub(crate) private: Option<String>,
     /// And for shared.
     pub(crate) shared: Option<String>,
-    /// What would have to be done for `/dev/shm` to give huge ones; nothing if it does.
-    pub(crate) missing: Option<String>,
+    /// How `/dev/shm` comes by huge ones.
+    pub(crate) means: Means,
     pub(crate) reserved: Vec<Reserved>,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn pages(root: &Root) -> Pages {
     Pages {
         private: huge::rule_of(root, "enabled"),
         shared: huge::rule_of(root, "shmem_enabled"),
-        missing: huge::missing_of(root, Holder::DevShm),
+        means: huge::means_of(root, Holder::DevShm),
         reserved: huge::reserved_of(root),
     }
 }

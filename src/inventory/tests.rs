@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::trees::{arm, container, hybrid, two_sockets};
 use super::*;
+use crate::host::huge::Means;
 use crate::host::root::tests::Tree;
 
 fn wish(bind: Bind) -> Wish {
@@ -37,7 +38,7 @@ fn two_sockets_have_cores_siblings_caches_and_a_node_of_memory_alone() {
     assert_eq!((alone.total, alone.free), (Some(1 << 30), Some(512 << 20)));
     assert_eq!((found.ranks.procs, found.ranks.because), (4, "the physical cores"));
     assert_eq!(found.ranks.pins, [0, 1, 2, 3].map(Some));
-    assert_eq!(found.pages.missing, None);
+    assert_eq!(found.pages.means, Means::Given);
     let threads = Inventory::take(&tree.root, &wish(Bind::Hwthread)).unwrap();
     assert_eq!(threads.ranks.procs, 8);
 }

@@ -279,7 +279,7 @@ words! {
 words! {
     /// What pages the arrays of a run have.
     Huge {
-        /// Huge ones where the machine gives them.
+        /// Huge ones where they can be had.
         Auto = "auto",
         /// Small ones.
         Never = "never",

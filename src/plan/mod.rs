@@ -15,7 +15,7 @@ use self::checks::{
 use crate::calibration::Calibration;
 use crate::data::{DType, Input, InputSpec, OutputSpec, Overflow, Shape, Source, npy_header};
 use crate::error::{Error, Explained};
-use crate::host::huge::{self, Advice, Holder};
+use crate::host::huge::{self, Advice, Holder, Means};
 use crate::job::{Accounts, Counters, Home, InputAt, Job, Mode, Recording, ResultAt, WordsAt};
 use crate::kernel::{Catalog, Cost, Kernel, Params, Picture, Reads, Repeatable, Setting};
 use crate::left::Left;
@@ -139,7 +139,7 @@ impl Plan {
             home: if options.plain == Some(true) { Home::Own } else { Home::Shared },
             check,
             cpus: options.cpus.clone(),
-            huge: pages(&options, n.saturating_mul(dtype.size() as u64))?,
+            huge: pages(&options, kernel.reads(), n.saturating_mul(dtype.size() as u64))?,
             spins,
             yields,
             accounts: Accounts::Wanted,
@@ -306,20 +306,35 @@ fn holder(options: &RunOptions) -> Holder {
 
 /// Says what pages to ask for, for arrays of so many bytes; refuses to run with small ones where that is
 /// not wanted.
-fn pages(options: &RunOptions, bytes: u64) -> Result<Advice, Error> {
+fn pages(options: &RunOptions, reads: Reads, bytes: u64) -> Result<Advice, Error> {
     let holder = holder(options);
     match options.huge {
         Some(Huge::Never) => Ok(Advice::Small),
-        Some(Huge::Two) => match huge::missing(holder) {
-            Some(fix) => Err(Error::refused(
-                Explained::new("--huge 2M: this machine gives no huge pages to shared memory")
-                    .hint(format!("{fix}; or --huge auto")),
-            )),
-            None => Ok(Advice::Huge),
-        },
+        Some(Huge::Two) => advice(huge::means(holder), options.huge),
         // Looking takes as long as a small run's work.
-        _ if bytes < huge::WORTH || huge::missing(holder).is_some() => Ok(Advice::Nothing),
-        Some(Huge::Auto) | None => Ok(Advice::Huge),
+        Some(Huge::Auto) | None if bytes < huge::WORTH => Ok(Advice::Nothing),
+        Some(Huge::Auto) | None => {
+            let arrays = u64::from(reads.operands()) + 1;
+            let pages = bytes.div_ceil(huge::WORTH).saturating_add(1).saturating_mul(huge::WORTH);
+            // The last page of each array may be whole: what has just enough room is better off without.
+            if huge::room(holder).is_some_and(|room| room < pages.saturating_mul(arrays)) {
+                return Ok(Advice::Nothing);
+            }
+            advice(huge::means(holder), options.huge)
+        }
+    }
+}
+
+/// Says what to ask of a machine with these means.
+fn advice(means: Means, wanted: Option<Huge>) -> Result<Advice, Error> {
+    match means {
+        Means::Given => Ok(Advice::Huge),
+        Means::Made => Ok(Advice::Collapse),
+        Means::None { fix } if wanted == Some(Huge::Two) => Err(Error::refused(
+            Explained::new("--huge 2M: this machine gives no huge pages to shared memory")
+                .hint(format!("{fix}; or --huge auto")),
+        )),
+        Means::None { .. } => Ok(Advice::Nothing),
     }
 }
 
@@ -381,5 +396,23 @@ fn patience(wait: Wait, crowding: Crowding) -> (u32, u32) {
         (Wait::Spin, Crowding::Roomy) => (2000, u32::MAX),
         (Wait::Spin, Crowding::Crowded) => (0, u32::MAX),
         (Wait::Block, _) => (0, 0),
+    }
+}
+
+#[cfg(all(test, not(spmd_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn huge_pages_are_asked_for_made_or_done_without_and_no_run_only_where_they_are_demanded() {
+        let none = || Means::None { fix: "mend it".to_owned() };
+        for wanted in [None, Some(Huge::Auto), Some(Huge::Two)] {
+            assert_eq!(advice(Means::Given, wanted).unwrap(), Advice::Huge);
+            assert_eq!(advice(Means::Made, wanted).unwrap(), Advice::Collapse);
+        }
+        assert_eq!(advice(none(), None).unwrap(), Advice::Nothing);
+        assert_eq!(advice(none(), Some(Huge::Auto)).unwrap(), Advice::Nothing);
+        let refused = advice(none(), Some(Huge::Two)).unwrap_err().to_string();
+        assert!(refused.contains("gives no huge pages"), "{refused}");
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::host::affinity::CpuSet;
+use crate::host::huge::Means;
 use crate::host::limits::bytes;
 use crate::host::topology::Kind;
 use crate::inventory::{Caches, Inventory};
@@ -120,7 +121,11 @@ fn cache(text: &mut String, caches: &Caches) {
 fn pages(found: &Inventory) -> String {
     let pages = &found.pages;
     let rule = |word: &Option<String>| word.clone().unwrap_or_else(|| "not known".to_owned());
-    let shm = if pages.missing.is_some() { "gives none" } else { "gives them" };
+    let shm = match pages.means {
+        Means::Given => "gives them",
+        Means::Made => "lets ranks make them",
+        Means::None { .. } => "gives none",
+    };
     let reserved: Vec<String> = pages
         .reserved
         .iter()

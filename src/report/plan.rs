@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::data::grouped;
-use crate::host::huge::{self, Advice};
+use crate::host::huge::{self, Advice, Means};
 use crate::plan::Plan;
 use crate::record;
 
@@ -43,9 +43,11 @@ pub(crate) fn plan(plan: &Plan, origins: &dyn Fn(&str) -> String) -> String {
         crate::host::limits::bytes(plan.layout(0).map_or(0, |layout| layout.bookkeeping() as u64)),
     );
     if plan.job.huge == Advice::Nothing && plan.result_bytes() >= huge::WORTH {
-        let fix = huge::missing(plan.holder()).unwrap_or_default();
-        let _ =
-            writeln!(text, "# small pages: this machine gives shared memory no huge ones ({fix})");
+        let why = match huge::means(plan.holder()) {
+            Means::None { fix } => format!("this machine gives shared memory no huge ones ({fix})"),
+            Means::Given | Means::Made => "there is no room for whole huge ones".to_owned(),
+        };
+        let _ = writeln!(text, "# small pages: {why}");
     }
     for (rank, pin) in plan.placement.pins.iter().enumerate() {
         let on = pin.map_or("unpinned".to_owned(), |cpu| format!("cpu {cpu}"));

@@ -157,7 +157,11 @@ impl Attached {
     pub(crate) fn new(segment: BorrowedFd<'_>) -> io::Result<Self> {
         let layout = Self::layout_of(segment)?;
         // One mapping of all that is written to: each more would cost as much again.
-        let written = Window::new(segment, 0, layout.source.offset, Access::Write)?;
+        let written = if layout.may_have_huge_pages() {
+            Window::for_huge_pages(segment, layout.source.offset, Access::Write)?
+        } else {
+            Window::new(segment, 0, layout.source.offset, Access::Write)?
+        };
         let part = |span: Span| written.part(span.offset, span.len);
         let Span { offset, len } = layout.source;
         Ok(Self {

@@ -7,7 +7,7 @@ use super::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release};
 /// "SPMDSHM\0" as a little-endian word; written last.
 const MAGIC: u64 = u64::from_le_bytes(*b"SPMDSHM\0");
 /// The version of the layout: bumped with any change to a type in the segment.
-const LAYOUT: u32 = 11;
+const LAYOUT: u32 = 12;
 /// Sizes of what lies in the segment folded into one word, so that a stranger is recognised even
 /// where somebody forgot to bump [`LAYOUT`].
 const ABI: u32 = (size_of::<Header>() as u32)

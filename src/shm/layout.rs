@@ -9,6 +9,7 @@ use super::exceptions::Exceptions;
 use super::header::Header;
 use super::rank_slot::{PassTime, RankSlot};
 use super::trail::{StepWords, TrailHead};
+use crate::host::map::HUGE_PAGE;
 
 /// What decides a layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,11 @@ pub(crate) struct Layout {
 /// Regions that ranks map by themselves begin on multiples of this: of any page size in use.
 const PAGE: usize = 1 << 16;
 
+/// Returns what an array of so many bytes begins on a multiple of: those that may have huge pages begin with one.
+fn aligned_for(len: usize) -> usize {
+    if len < HUGE_PAGE { PAGE } else { HUGE_PAGE }
+}
+
 impl Layout {
     /// Lays out a segment; `None` if a size overflows, or a number is out of its range.
     pub(crate) fn new(dims: Dims) -> Option<Self> {
@@ -110,9 +116,13 @@ impl Layout {
         let job = place(usize::try_from(dims.job).ok()?, 128)?;
         let control = place(0, PAGE)?.offset;
         let saved = place(usize::try_from(dims.saved_block).ok()?.checked_mul(2 * procs)?, PAGE)?;
-        let operands = place(usize::try_from(dims.operands).ok()?, PAGE)?;
-        let result = place(usize::try_from(dims.result).ok()?, PAGE)?;
-        let source = place(usize::try_from(dims.source).ok()?, PAGE)?;
+        let (operands, result) =
+            (usize::try_from(dims.operands).ok()?, usize::try_from(dims.result).ok()?);
+        let operands = place(operands, aligned_for(operands))?;
+        // Where a large one ends, a page of it may: the last is whole.
+        let result = place(result, aligned_for(result).max(aligned_for(operands.len)))?;
+        let source =
+            place(usize::try_from(dims.source).ok()?, aligned_for(result.len.max(operands.len)))?;
         let total = place(0, PAGE)?.offset;
         Some(Self {
             dims,
@@ -143,9 +153,19 @@ impl Layout {
         Span { offset, len: self.handover.offset + self.handover.len - offset }
     }
 
+    /// Says whether an array is large enough for huge pages.
+    pub(super) fn may_have_huge_pages(&self) -> bool {
+        self.operands.len.max(self.result.len) >= HUGE_PAGE
+    }
+
     /// Returns how much of the bookkeeping there is anything in: the rest only fills up its last page.
     pub(super) fn used(&self) -> usize {
         self.job.offset + self.job.len
+    }
+
+    /// Returns the bytes that there will be memory for: nothing is ever written between arrays.
+    pub(super) fn needed(&self) -> usize {
+        self.control + self.saved.len + self.operands.len + self.result.len + self.source.len
     }
 
     /// Returns the bytes that n and the chunk have no part in: what the run itself costs.
@@ -210,6 +230,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn where_an_array_has_huge_pages_nothing_else_has_a_part_of_them() {
+        let page = HUGE_PAGE as u64;
+        for result in [page - 8, page, page + 8, 5 * page / 2] {
+            for operands in [0, page - 8, 3 * page] {
+                let l = Layout::new(Dims { result, operands, source: 80, ..dims() }).unwrap();
+                for (span, next) in [(l.operands, l.result), (l.result, l.source)] {
+                    let whole = HUGE_PAGE.min(next.offset);
+                    assert!(span.len < HUGE_PAGE || span.offset % HUGE_PAGE == 0, "{span:?}");
+                    assert!(span.len < HUGE_PAGE || next.offset % whole == 0, "{next:?}");
+                }
+                let holes = l.total - l.needed();
+                assert!(holes < 3 * HUGE_PAGE + 4 * PAGE, "{holes}");
+            }
+        }
+        let small = Layout::new(Dims { source: 80, saved_block: 8, ..dims() }).unwrap();
+        assert_eq!(small.result.offset, small.operands.offset, "as close as pages let them be");
+        assert!(small.total <= small.control + 4 * PAGE);
     }
 
     #[test]

@@ -196,7 +196,7 @@ impl Segment {
 
 /// Refuses what cannot fit before anything is created: a clear message instead of a late SIGBUS.
 fn check_room(layout: &Layout, backing: Backing) -> Result<(), Error> {
-    let need = layout.total as u64;
+    let need = layout.needed() as u64;
     if backing == Backing::Shm {
         match limits::free_bytes(c"/dev/shm") {
             Some(free) if free < need => {
@@ -229,7 +229,7 @@ fn check_room(layout: &Layout, backing: Backing) -> Result<(), Error> {
 }
 
 fn cannot_create(layout: &Layout, error: &io::Error) -> Error {
-    let size = limits::bytes(layout.total as u64);
+    let size = limits::bytes(layout.needed() as u64);
     let what = format!("cannot create a shared memory segment of {size}: {error}");
     Error::refused(match error.raw_os_error() {
         Some(libc::ENOSPC | libc::EFAULT) => {

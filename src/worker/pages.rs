@@ -5,15 +5,34 @@ use std::io;
 use super::rank::Work;
 use super::{Stop, machine};
 use crate::arrays::Arrays;
-use crate::host::map;
-use crate::job::ResultAt;
-use crate::schedule::Chunk;
+use crate::data::DType;
+use crate::host::collapse::Maker;
+use crate::host::huge::Advice;
+use crate::host::map::{self, HUGE_PAGE};
+use crate::job::{Home, ResultAt};
+use crate::schedule::{Chunk, Partition};
 
 /// Whether pages of a chunk were mapped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Touched {
     Now,
     Not,
+}
+
+/// Returns what a rank makes ready for a pass, in positions: its slice, in whole huge pages where those are wanted
+/// and no rank would be left without.
+///
+/// All ranks' together are everything, whatever the boundaries are: they are the same for both neighbours.
+pub(super) fn share(partition: &Partition, dtype: DType, pages: Advice, rank: u32) -> Chunk {
+    let slice = partition.slice(rank);
+    let page = (HUGE_PAGE / dtype.size()) as u64;
+    let size = partition.size();
+    let asked = matches!(pages, Advice::Huge | Advice::Collapse);
+    if !asked || size / u64::from(partition.procs()) < page / 2 {
+        return slice;
+    }
+    let nearest = |at: u64| if at == size { size } else { size.min((at + page / 2) / page * page) };
+    nearest(slice.start)..nearest(slice.end)
 }
 
 impl Work<'_> {
@@ -27,13 +46,23 @@ impl Work<'_> {
         chunk: &Chunk,
     ) -> Result<Touched, Stop> {
         const WORTH_A_CALL: u64 = 64 * 1024;
-        let bytes = (chunk.end - chunk.start) * self.job.dtype.size() as u64;
-        let inside = self.mapped.start <= chunk.start && chunk.end <= self.mapped.end;
-        if inside || bytes < WORTH_A_CALL {
-            return Ok(Touched::Not);
+        let mapped = &self.mapped;
+        let before = chunk.start..chunk.end.min(mapped.start.max(chunk.start));
+        let after = chunk.start.max(mapped.end.min(chunk.end))..chunk.end;
+        let outside = if before.end == chunk.end { [before, 0..0] } else { [before, after] };
+        let mut touched = Touched::Not;
+        for part in outside {
+            if (part.end - part.start) * self.job.dtype.size() as u64 >= WORTH_A_CALL {
+                // Who was to make them has tried for huge ones.
+                let mut pages = Maker::new(Advice::Nothing);
+                self.job
+                    .left
+                    .pieces(&part)
+                    .try_for_each(|piece| self.touch(arrays, &piece, &mut pages))?;
+                touched = Touched::Now;
+            }
         }
-        self.job.left.pieces(chunk).try_for_each(|piece| self.touch(arrays, &piece))?;
-        Ok(Touched::Now)
+        Ok(touched)
     }
 
     /// Makes the pages of a range of the results and operands present: no SIGBUS where the machine has
@@ -41,13 +70,26 @@ impl Work<'_> {
     ///
     /// Done slice by slice before the pass, so that under `static` memory is near the CPU that uses it.
     #[expect(unsafe_code, reason = "madvise on the arrays")]
-    pub(super) fn touch(&self, arrays: &Arrays<'_>, slice: &Chunk) -> Result<(), Stop> {
-        let bytes = self.bytes(slice);
-        for at in
-            std::iter::once(arrays.result_at(slice.start)).chain(self.operands_at(arrays, slice))
-        {
-            // SAFETY: the slice lies in this array, a part of one shared writable mapping.
-            let populated = unsafe { map::populate(at, bytes) };
+    pub(super) fn touch(
+        &self,
+        arrays: &Arrays<'_>,
+        slice: &Chunk,
+        pages: &mut Maker,
+    ) -> Result<(), Stop> {
+        let shared = self.job.home == Home::Shared;
+        let mut plain = Maker::new(Advice::Nothing); // A file's pages are its file system's.
+        let result =
+            (arrays.result_at(slice.start), shared && self.job.result == ResultAt::Segment);
+        let operands = self.operands_at(arrays, slice).map(|at| (at, shared));
+        for (at, in_segment) in std::iter::once(result).chain(operands) {
+            let (pages, bytes) = if in_segment {
+                (&mut *pages, self.whole_pages(at, slice))
+            } else {
+                (&mut plain, self.bytes(slice))
+            };
+            // SAFETY: the slice lies in this array, a part of one shared writable mapping; so does what
+            // fills up its last huge page.
+            let populated = unsafe { pages.populate(at, bytes) };
             // Unsupported: the launcher has seen that too, and reserved everything itself.
             populated.map(|_: map::Populated| ()).map_err(|error| {
                 let why = "there is no room for the arrays";
@@ -81,9 +123,62 @@ impl Work<'_> {
         (0..self.operands).filter_map(|at| arrays.operand_at(at, range.start))
     }
 
+    /// Returns how many bytes at `at`, where this range of an array of the segment begins, are to be present.
+    ///
+    /// Where the array ends, a huge page goes on to its end: nothing else is laid out there. It is worth that
+    /// if most of it is used.
+    fn whole_pages(&self, at: *const u8, range: &Chunk) -> usize {
+        let bytes = self.bytes(range);
+        let used = (at.addr() + bytes) % HUGE_PAGE;
+        let (array, end) = (self.job.size * self.job.dtype.size() as u64, self.job.size);
+        if self.job.huge == Advice::Collapse
+            && range.end == end
+            && array >= HUGE_PAGE as u64
+            && used >= HUGE_PAGE / 2
+        {
+            bytes + HUGE_PAGE - used
+        } else {
+            bytes
+        }
+    }
+
     /// Returns how many bytes of an array a range is.
     fn bytes(&self, range: &Chunk) -> usize {
         // It is mapped, so it is no more than a size can be.
         (range.end - range.start) as usize * self.job.dtype.size()
+    }
+}
+
+#[cfg(all(test, not(spmd_loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::data::DType;
+    use crate::schedule::{Partition, Schedule, ScheduleKind};
+
+    proptest! {
+        #[test]
+        fn shares_are_everything_once_in_whole_huge_pages(
+            size in 0_u64..20_000_000, procs in 1_u32..100, element in prop_oneof![Just(4_u64), Just(8)],
+        ) {
+            let dtype = if element == 4 { DType::F32 } else { DType::F64 };
+            let schedule = Schedule::new(ScheduleKind::Static, None);
+            let one = std::num::NonZeroU64::MIN;
+            let partition = Partition::new(schedule, size, procs, one, one);
+            let mut at = 0;
+            for rank in 0..procs {
+                let slice = partition.slice(rank);
+                let share = share(&partition, dtype, Advice::Collapse, rank);
+                prop_assert_eq!(share.start, at);
+                let bytes = share.end * element;
+                let asked = size / u64::from(procs) * element >= HUGE_PAGE as u64 / 2;
+                prop_assert!(share.end == size || !asked || bytes.is_multiple_of(HUGE_PAGE as u64));
+                prop_assert!(share.end.abs_diff(slice.end) * element <= HUGE_PAGE as u64 / 2);
+                prop_assert_eq!(super::share(&partition, dtype, Advice::Small, rank), slice);
+                at = share.end;
+            }
+            prop_assert_eq!(at, size);
+        }
     }
 }

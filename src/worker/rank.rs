@@ -9,11 +9,12 @@ use super::instruments;
 use super::memory::Memory;
 use super::own::Own;
 use super::pace::Pace;
-use super::pages::Touched;
+use super::pages::{self, Touched};
 use super::tally::{Counts, Tally, account};
 use super::windows::{self, Windows};
 use super::{Stop, internal, machine};
 use crate::arrays::{self, Arrays, InputFrom, OperandsFrom};
+use crate::host::collapse::Maker;
 use crate::host::line::Order;
 use crate::host::{affinity, clock, huge};
 use crate::job::{Accounts, InputAt, Job, Mode, ResultAt};
@@ -157,7 +158,7 @@ impl<'a> Rank<'a> {
             saved: arrays::start(&attached.saved),
             injector,
         };
-        let slice = job.partition.slice(self.number);
+        let slice = pages::share(&job.partition, job.dtype, job.huge, self.number);
         let operands = reads.operands();
         let pace = Pace::new(self.number);
         let own = own.as_ref();
@@ -217,8 +218,9 @@ impl<'a> Rank<'a> {
                 trail.touch();
             }
             let used = self.control.header().arrays_were_used();
+            let mut pages = Maker::new(job.huge);
             for piece in job.left.pieces(&slice) {
-                work.touch(arrays, &piece)?;
+                work.touch(arrays, &piece, &mut pages)?;
                 if used {
                     work.clear(arrays, &piece);
                 }

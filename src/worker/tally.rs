@@ -100,7 +100,7 @@ pub(super) fn account(slot: &RankSlot, job: &Job, counts: &mut Counts) {
     let pinned = slot.pinned.load(Relaxed) != NO_CPU;
     slot.migrations.store(if pinned { 0 } else { counts.migrations() }, Relaxed);
     slot.cpu.store(affinity::current().unwrap_or(NO_CPU), Relaxed);
-    if job.huge == Advice::Huge {
+    if matches!(job.huge, Advice::Huge | Advice::Collapse) {
         slot.huge.store(huge::mapped(), Relaxed);
     }
 }
