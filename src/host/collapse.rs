@@ -12,21 +12,23 @@ use super::clock;
 use super::huge::Advice;
 use super::map::{HUGE_PAGE, Populated, populate};
 
-/// How many nanoseconds a huge page may take on average before small ones are the better bargain: where
-/// memory is in small pieces the kernel first moves them about, which can take many times as long as they save.
-const PATIENCE_NS: u64 = 4_000_000;
+/// How many nanoseconds of CPU a huge page may take before small ones are the better bargain: what 512 of them take
+/// two processes at once. There may be two causes: memory is in small pieces, which are moved about first; or
+/// this is a virtual machine that has told its host which large pieces are free (page_reporting), and the host
+/// has to find memory for them again. Small pages come from pieces that are in use.
+const DEAR_NS: u64 = 1_200_000;
+/// How many are left out at most: 2 GiB.
+const MOST: usize = 1024;
 /// As in `linux/mman.h`; the C library's headers have it only since glibc 2.37, and not on every target.
 const MADV_COLLAPSE: libc::c_int = 25;
-/// How many pages an average is of.
-const SOME: u64 = 4;
 
 /// Makes pages of the arrays present, in huge pages as long as those can be had.
 #[derive(Debug)]
 pub(crate) struct Maker {
     wanted: bool,
-    /// How many it has tried to make, and for how long.
-    tried: u64,
-    spent_ns: u64,
+    /// How many are to be left small before the next is tried, and how many were so the last time.
+    left_out: usize,
+    gap: usize,
 }
 
 /// What came of one try.
@@ -41,7 +43,7 @@ enum Made {
 
 impl Maker {
     pub(crate) fn new(advice: Advice) -> Self {
-        Self { wanted: advice == Advice::Collapse, tried: 0, spent_ns: 0 }
+        Self { wanted: advice == Advice::Collapse, left_out: 0, gap: 0 }
     }
 
     /// Does what [`populate`] does, in huge pages wherever one lies in the range.
@@ -50,27 +52,29 @@ impl Maker {
     /// The bytes must lie in one shared, writable mapping of this process.
     #[expect(unsafe_code, reason = "madvise")]
     pub(crate) unsafe fn populate(&mut self, at: *mut u8, len: usize) -> io::Result<Populated> {
-        let end = at.addr() + len;
         let mut done = 0;
         while self.wanted {
-            let start = (at.addr() + done).next_multiple_of(HUGE_PAGE);
-            if start + HUGE_PAGE > end {
+            let start = (at.addr() + done).next_multiple_of(HUGE_PAGE) - at.addr();
+            if start + HUGE_PAGE > len {
                 break;
             }
-            let before = start - at.addr() - done;
+            let small = self.left_out.min((len - start) / HUGE_PAGE);
+            self.left_out -= small;
+            let next = start + small * HUGE_PAGE;
             // SAFETY: a part of the range, by the caller's promise; so below.
-            if unsafe { populate(at.wrapping_add(done), before) }? == Populated::Unsupported {
-                return Ok(Populated::Unsupported);
+            let before = unsafe { populate(at.wrapping_add(done), next - done) }?;
+            if before == Populated::Unsupported {
+                return Ok(before);
             }
-            done += before;
+            done = next;
+            if small > 0 {
+                continue;
+            }
             // SAFETY: as above.
-            let made = unsafe { self.make(at.wrapping_add(done)) }?;
-            if made == Made::NotNow {
-                // SAFETY: as above.
-                unsafe { populate(at.wrapping_add(done), HUGE_PAGE) }?;
-            }
-            if made != Made::Never {
-                done += HUGE_PAGE;
+            match unsafe { self.make(at.wrapping_add(done)) }? {
+                Made::Yes => done += HUGE_PAGE,
+                Made::NotNow => self.left_out = self.left_out.max(1),
+                Made::Never => self.wanted = false,
             }
         }
         // SAFETY: as above.
@@ -83,29 +87,28 @@ impl Maker {
     /// The bytes must lie in one shared, writable mapping of this process.
     #[expect(unsafe_code, reason = "madvise")]
     unsafe fn make(&mut self, at: *mut u8) -> io::Result<Made> {
-        let begun = clock::now_ns();
+        let begun = clock::cpu_ns();
         // SAFETY: the caller's promise. Its error is that of all of them: there is no room.
         unsafe { populate(at, 1) }?;
         // SAFETY: the caller's promise; what is there already stays as it is.
         let collapse = || unsafe { libc::madvise(at.cast(), HUGE_PAGE, MADV_COLLAPSE) };
-        let error = || io::Error::last_os_error().raw_os_error();
-        let mut made = Made::Yes;
-        if collapse() != 0 {
-            made = match error() {
-                // What was in the way is often gone at once (madvise(2)).
-                Some(libc::EAGAIN | libc::EINTR) if collapse() == 0 => Made::Yes,
-                Some(libc::EAGAIN | libc::EINTR) => Made::NotNow,
-                _ => Made::Never,
-            };
+        let refused = || match io::Error::last_os_error().raw_os_error() {
+            Some(libc::EAGAIN | libc::EINTR) => Made::NotNow,
+            _ => Made::Never,
+        };
+        let mut made = if collapse() == 0 { Made::Yes } else { refused() };
+        // What was in the way is often gone at once (madvise(2)).
+        if made == Made::NotNow && collapse() == 0 {
+            made = Made::Yes;
         }
-        self.tried += 1;
-        self.spent_ns += clock::now_ns() - begun;
-        self.wanted = made != Made::Never && !self.too_dear();
+        self.note(clock::cpu_ns() - begun);
         Ok(made)
     }
 
-    fn too_dear(&self) -> bool {
-        self.tried >= SOME && self.spent_ns / self.tried > PATIENCE_NS
+    /// Takes account of what a huge page has cost: twice as many are left out each time it was too much.
+    fn note(&mut self, cpu_ns: u64) {
+        self.gap = if cpu_ns > DEAR_NS { (2 * self.gap).clamp(1, MOST) } else { 0 };
+        self.left_out = self.gap;
     }
 }
 
@@ -116,6 +119,15 @@ mod tests {
     use super::*;
     use crate::host::map::tests::shared;
     use crate::host::map::{Access, Window};
+
+    /// How many pages of 4 KiB there is memory behind.
+    #[expect(unsafe_code, reason = "mincore")]
+    fn resident(at: *mut u8, len: usize) -> usize {
+        let mut pages = vec![0_u8; len.div_ceil(4096)];
+        // SAFETY: addresses of a test's window, and a byte for each page.
+        assert_eq!(unsafe { libc::mincore(at.cast(), len, pages.as_mut_ptr()) }, 0);
+        pages.iter().filter(|page| *page & 1 == 1).count()
+    }
 
     /// Fills a window of a few huge pages, which begins on one or not, and lets a maker have a part of it.
     #[expect(unsafe_code, reason = "writes to a window of the test's own")]
@@ -141,13 +153,9 @@ mod tests {
         if done == Populated::Unsupported {
             return;
         }
-        let mut resident = vec![0_u8; range.len().div_ceil(4096) + 1];
         let first = at.wrapping_sub(at.addr() % 4096);
         let len = range.len() + at.addr() % 4096;
-        // SAFETY: addresses of the window, and a byte for each page.
-        let asked = unsafe { libc::mincore(first.cast(), len, resident.as_mut_ptr()) };
-        assert_eq!(asked, 0);
-        assert!(resident[..len.div_ceil(4096)].iter().all(|page| page & 1 == 1), "all present");
+        assert_eq!(resident(first, len), len.div_ceil(4096));
         for at in 0..window.len() {
             let expected = if at % (9 * 4096 + 1) == 0 { (at % 251) as u8 } else { 0 };
             // SAFETY: inside the window.
@@ -180,10 +188,33 @@ mod tests {
     }
 
     #[test]
-    fn one_that_takes_too_long_on_average_is_not_tried_again() {
-        let maker = |tried, spent_ns| Maker { wanted: true, tried, spent_ns };
-        assert!(!maker(3, 3 * PATIENCE_NS + 3).too_dear(), "the first few may be slow");
-        assert!(maker(4, 4 * PATIENCE_NS + 4).too_dear());
-        assert!(!maker(400, 400 * PATIENCE_NS).too_dear());
+    fn the_dearer_they_are_the_fewer_are_tried() {
+        let mut maker = Maker::new(Advice::Collapse);
+        let mut left_out = |cpu_ns| {
+            maker.note(cpu_ns);
+            maker.left_out
+        };
+        assert_eq!([DEAR_NS, DEAR_NS].map(&mut left_out), [0, 0]);
+        assert_eq!([DEAR_NS + 1; 4].map(&mut left_out), [1, 2, 4, 8]);
+        assert_eq!([1, DEAR_NS + 1].map(&mut left_out), [0, 1], "it may be over");
+        assert_eq!([DEAR_NS + 1; 12].map(&mut left_out)[9..], [MOST, MOST, MOST]);
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "populates a window of the test's own")]
+    fn what_is_left_out_is_present_in_small_pages() {
+        const LEN: usize = 8 * HUGE_PAGE;
+        let file = shared(LEN);
+        let window = Window::for_huge_pages(file.as_fd(), LEN, Access::Write).unwrap();
+        let mut maker = Maker { wanted: true, left_out: 3, gap: 3 };
+        // SAFETY: the whole window.
+        let done = unsafe { maker.populate(window.as_ptr(), LEN) }.unwrap();
+        if done == Populated::Yes {
+            assert_eq!(resident(window.as_ptr(), LEN), LEN / 4096);
+        }
+        let mut maker = Maker { wanted: true, left_out: 30, gap: 30 };
+        // SAFETY: a part of the window.
+        unsafe { maker.populate(window.as_ptr().wrapping_add(8), LEN - 8) }.unwrap();
+        assert_eq!(maker.left_out, 23, "of seven whole pages");
     }
 }
