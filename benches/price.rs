@@ -2,7 +2,7 @@
 //!
 //! Beside `spmd` runs a plain loop: two pinned threads, each over its half of the same amount of memory,
 //! with no claims, no blocks, no copies, and the same vector instructions; once in memory that processes
-//! share, which is what the price of surviving is taken against, and once in private memory, which is what
+//! share, in small pages, which is what the price of surviving is taken against, and once in private memory, which is what
 //! threads would use. Every sample has fresh memory, as every run has. Out of place, protection is a lease
 //! a chunk; in place, each block of 4 KiB is also saved before it is overwritten, which the plain loop does
 //! not do. In both, in place, the array is made what it was before each pass, which is not timed. For a
@@ -127,7 +127,8 @@ fn computing(report: &mut String, raw: &mut String) {
 fn spmd(arguments: &[String]) -> f64 {
     let out = Command::new(env!("CARGO_BIN_EXE_spmd"))
         .args(arguments)
-        .args(["--json", "--warmup", "2", "--repeats", &PASSES.to_string()])
+        // Small pages, as the plain loop has.
+        .args(["--json", "--huge", "never", "--warmup", "2", "--repeats", &PASSES.to_string()])
         .stderr(Stdio::null())
         .output()
         .expect("spmd starts");

@@ -35,6 +35,14 @@ pub(super) fn share(partition: &Partition, dtype: DType, pages: Advice, rank: u3
     nearest(slice.start)..nearest(slice.end)
 }
 
+/// Returns what of a chunk lies before and after what is mapped.
+fn outside(mapped: &Chunk, chunk: &Chunk) -> [Chunk; 2] {
+    let Chunk { start, end } = *chunk;
+    let before = start..mapped.start.clamp(start, end);
+    let after = mapped.end.clamp(before.end, end)..end;
+    [before, after]
+}
+
 impl Work<'_> {
     /// Maps the pages of a chunk outside what this process has touched, in one step.
     ///
@@ -46,12 +54,8 @@ impl Work<'_> {
         chunk: &Chunk,
     ) -> Result<Touched, Stop> {
         const WORTH_A_CALL: u64 = 64 * 1024;
-        let mapped = &self.mapped;
-        let before = chunk.start..chunk.end.min(mapped.start.max(chunk.start));
-        let after = chunk.start.max(mapped.end.min(chunk.end))..chunk.end;
-        let outside = if before.end == chunk.end { [before, 0..0] } else { [before, after] };
         let mut touched = Touched::Not;
-        for part in outside {
+        for part in outside(&self.mapped, chunk) {
             if (part.end - part.start) * self.job.dtype.size() as u64 >= WORTH_A_CALL {
                 // Who was to make them has tried for huge ones.
                 let mut pages = Maker::new(Advice::Nothing);
@@ -158,6 +162,20 @@ mod tests {
     use crate::schedule::{Partition, Schedule, ScheduleKind};
 
     proptest! {
+        #[test]
+        fn what_lies_outside_and_what_is_mapped_is_all_of_a_chunk(
+            mapped in (0_u64..40, 0_u64..20), chunk in (0_u64..40, 1_u64..20),
+        ) {
+            let range = |(start, len)| start..start + len;
+            let (mapped, chunk) = (range(mapped), range(chunk));
+            let parts = outside(&mapped, &chunk);
+            for index in 0..80 {
+                let outside = parts.iter().filter(|part| part.contains(&index)).count();
+                let expected = chunk.contains(&index) && !mapped.contains(&index);
+                prop_assert_eq!(outside, usize::from(expected), "{}", index);
+            }
+        }
+
         #[test]
         fn shares_are_everything_once_in_whole_huge_pages(
             size in 0_u64..20_000_000, procs in 1_u32..100, element in prop_oneof![Just(4_u64), Just(8)],

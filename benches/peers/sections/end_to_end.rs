@@ -40,9 +40,11 @@ fn contest(bench: &mut Bench, title: String, n: u64, ours: Contender, input: Opt
         let huge = contender(" static, huge pages").variables("BENCH_PAGES=huge");
         contenders.push(huge.standing(Standing::Beside));
     }
-    // What is left of the time when there is no runtime at all, on pages that processes share.
+    // What is left of the time when there is no runtime at all, on pages as a fault brings them to processes that
+    // share them.
     if let Some(program) = bench.tools.threads_program("end_to_end_shared") {
-        let floor = Contender::new("C", "C, shared pages, no runtime", &program, Reading::Whole);
+        let floor =
+            Contender::new("C", "C, small shared pages, no runtime", &program, Reading::Whole);
         let floor = floor.args(&format!("{n} {CPUS}")).standing(Standing::Beside);
         contenders.push(match input {
             Some(input) => floor.file(input.path()),
