@@ -7,7 +7,6 @@
 
 use super::{Arrays, BLOCK_BYTES, Scratch, length};
 use crate::data::DType;
-use crate::host::map;
 use crate::kernel::{Block, BlockAt, Context, InputsAt, Kernel, KernelError, OperandsAt, Reads};
 use crate::schedule::Chunk;
 
@@ -29,13 +28,10 @@ impl OperandsFrom {
 
 /// Operands begin on multiples of this, of any page size in use: none shares a page with the next.
 const PAGE: u64 = 1 << 16;
-/// Those that may have huge pages begin with one.
-const HUGE: u64 = map::HUGE_PAGE as u64;
 
 /// Returns the bytes from one operand to the next; `None` if that is more than there can be.
 pub(crate) fn stride(size: u64, dtype: DType) -> Option<u64> {
-    let bytes = size.checked_mul(dtype.size() as u64)?;
-    bytes.checked_next_multiple_of(if bytes < HUGE { PAGE } else { HUGE })
+    size.checked_mul(dtype.size() as u64)?.checked_next_multiple_of(PAGE)
 }
 
 /// Returns the bytes of all operands of a kernel that reads this.

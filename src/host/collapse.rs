@@ -17,6 +17,8 @@ use super::map::{HUGE_PAGE, Populated, populate};
 /// this is a virtual machine that has told its host which large pieces are free (page_reporting), and the host
 /// has to find memory for them again. Small pages come from pieces that are in use.
 const DEAR_NS: u64 = 1_200_000;
+/// And how many by the clock: the kernel may wait for other CPUs, or this process for its own.
+const LONG_NS: u64 = 8 * DEAR_NS;
 /// How many are left out at most: 2 GiB.
 const MOST: usize = 1024;
 /// As in `linux/mman.h`; the C library's headers have it only since glibc 2.37, and not on every target.
@@ -46,21 +48,27 @@ impl Maker {
         Self { wanted: advice == Advice::Collapse, left_out: 0, gap: 0 }
     }
 
-    /// Does what [`populate`] does, in huge pages wherever one lies in the range.
+    /// Does what [`populate`] does, in huge pages wherever one lies in the first `room` bytes: so many, no fewer
+    /// than are asked for, are nobody else's. Beyond `len` nothing is made but what completes a huge page.
     ///
     /// # Safety
-    /// The bytes must lie in one shared, writable mapping of this process.
+    /// The first `room` bytes must lie in one shared, writable mapping of this process.
     #[expect(unsafe_code, reason = "madvise")]
-    pub(crate) unsafe fn populate(&mut self, at: *mut u8, len: usize) -> io::Result<Populated> {
+    pub(crate) unsafe fn populate(
+        &mut self,
+        at: *mut u8,
+        len: usize,
+        room: usize,
+    ) -> io::Result<Populated> {
         let mut done = 0;
-        while self.wanted {
+        while self.wanted && done < len {
             let start = (at.addr() + done).next_multiple_of(HUGE_PAGE) - at.addr();
-            if start + HUGE_PAGE > len {
+            if start >= len || start + HUGE_PAGE > room {
                 break;
             }
-            let small = self.left_out.min((len - start) / HUGE_PAGE);
+            let small = self.left_out.min((room - start) / HUGE_PAGE);
             self.left_out -= small;
-            let next = start + small * HUGE_PAGE;
+            let next = len.min(start + small * HUGE_PAGE);
             // SAFETY: a part of the range, by the caller's promise; so below.
             let before = unsafe { populate(at.wrapping_add(done), next - done) }?;
             if before == Populated::Unsupported {
@@ -77,6 +85,9 @@ impl Maker {
                 Made::Never => self.wanted = false,
             }
         }
+        if done >= len {
+            return Ok(Populated::Yes);
+        }
         // SAFETY: as above.
         unsafe { populate(at.wrapping_add(done), len - done) }
     }
@@ -87,7 +98,7 @@ impl Maker {
     /// The bytes must lie in one shared, writable mapping of this process.
     #[expect(unsafe_code, reason = "madvise")]
     unsafe fn make(&mut self, at: *mut u8) -> io::Result<Made> {
-        let begun = clock::cpu_ns();
+        let (begun, cpu) = (clock::now_ns(), clock::cpu_ns());
         // SAFETY: the caller's promise. Its error is that of all of them: there is no room.
         unsafe { populate(at, 1) }?;
         // SAFETY: the caller's promise; what is there already stays as it is.
@@ -101,13 +112,13 @@ impl Maker {
         if made == Made::NotNow && collapse() == 0 {
             made = Made::Yes;
         }
-        self.note(clock::cpu_ns() - begun);
+        self.note(clock::cpu_ns() - cpu, clock::now_ns() - begun);
         Ok(made)
     }
 
     /// Takes account of what a huge page has cost: twice as many are left out each time it was too much.
-    fn note(&mut self, cpu_ns: u64) {
-        self.gap = if cpu_ns > DEAR_NS { (2 * self.gap).clamp(1, MOST) } else { 0 };
+    fn note(&mut self, cpu_ns: u64, ns: u64) {
+        self.gap = if cpu_ns > DEAR_NS || ns > LONG_NS { (2 * self.gap).clamp(1, MOST) } else { 0 };
         self.left_out = self.gap;
     }
 }
@@ -149,7 +160,7 @@ mod tests {
         let mut maker = Maker::new(Advice::Collapse);
         let at = window.as_ptr().wrapping_add(range.start);
         // SAFETY: a part of the window.
-        let done = unsafe { maker.populate(at, range.len()) }.unwrap();
+        let done = unsafe { maker.populate(at, range.len(), range.len()) }.unwrap();
         if done == Populated::Unsupported {
             return;
         }
@@ -191,7 +202,7 @@ mod tests {
     fn the_dearer_they_are_the_fewer_are_tried() {
         let mut maker = Maker::new(Advice::Collapse);
         let mut left_out = |cpu_ns| {
-            maker.note(cpu_ns);
+            maker.note(cpu_ns, cpu_ns);
             maker.left_out
         };
         assert_eq!([DEAR_NS, DEAR_NS].map(&mut left_out), [0, 0]);
@@ -208,13 +219,30 @@ mod tests {
         let window = Window::for_huge_pages(file.as_fd(), LEN, Access::Write).unwrap();
         let mut maker = Maker { wanted: true, left_out: 3, gap: 3 };
         // SAFETY: the whole window.
-        let done = unsafe { maker.populate(window.as_ptr(), LEN) }.unwrap();
+        let done = unsafe { maker.populate(window.as_ptr(), LEN, LEN) }.unwrap();
         if done == Populated::Yes {
             assert_eq!(resident(window.as_ptr(), LEN), LEN / 4096);
         }
         let mut maker = Maker { wanted: true, left_out: 30, gap: 30 };
         // SAFETY: a part of the window.
-        unsafe { maker.populate(window.as_ptr().wrapping_add(8), LEN - 8) }.unwrap();
+        unsafe { maker.populate(window.as_ptr().wrapping_add(8), LEN - 8, LEN - 8) }.unwrap();
         assert_eq!(maker.left_out, 23, "of seven whole pages");
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "populates a window of the test's own")]
+    fn beyond_the_range_there_is_a_whole_huge_page_or_nothing() {
+        const LEN: usize = 3 * HUGE_PAGE;
+        for (left_out, room) in [(0, LEN), (0, LEN - 4096), (3, LEN), (2, LEN)] {
+            let file = shared(LEN);
+            let window = Window::for_huge_pages(file.as_fd(), LEN, Access::Write).unwrap();
+            let mut maker = Maker { wanted: true, left_out, gap: 0 };
+            let len = 2 * HUGE_PAGE + 8192;
+            // SAFETY: a part of the window.
+            let done = unsafe { maker.populate(window.as_ptr(), len, room) }.unwrap();
+            let pages = resident(window.as_ptr(), LEN);
+            let whole = room == LEN && left_out < 3 && pages == LEN / 4096;
+            assert!(done == Populated::Unsupported || whole || pages == len / 4096, "{pages}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::map::Window;
 use super::root::Root;
 
 /// Smaller arrays have no huge page's worth.
-pub(crate) const WORTH: u64 = 2 << 20;
+pub(crate) const WORTH: u64 = super::map::HUGE_PAGE as u64;
 const RULE: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 const RULES: &str = "sys/kernel/mm/transparent_hugepage";
 
@@ -47,7 +47,8 @@ pub(crate) fn means_of(root: &Root, holder: Holder) -> Means {
     if gives(holder, &rule, &mounts) {
         return Means::Given;
     }
-    if can_collapse(&rule, &release) {
+    let size = root.number(&format!("{RULES}/hpage_pmd_size"));
+    if size == Some(WORTH) && can_collapse(&rule, &release) {
         return Means::Made;
     }
     let memfd = format!("as root, echo advise > {RULE}; then --backing memfd");

@@ -62,7 +62,7 @@ pub struct RunOptions {
     /// What holds the segment: shm (/dev/shm), memfd (bounded by memory only)
     #[arg(long, value_name = "WHAT", env = "SPMD_BACKING", help_heading = "World")]
     pub backing: Option<Backing>,
-    /// Pages of the arrays: auto (huge ones where they can be had), never, 2M (huge ones, or no run)
+    /// Pages of the arrays: auto (huge ones where they can be had), never, 2M (no run on a machine without)
     #[arg(long, value_name = "WHAT", env = "SPMD_HUGE", help_heading = "World")]
     pub huge: Option<Huge>,
 

@@ -304,6 +304,9 @@ fn holder(options: &RunOptions) -> Holder {
     }
 }
 
+/// What is free beside the arrays where huge pages are made: a few of those, and bookkeeping.
+const SPARE: u64 = 8 << 20;
+
 /// Says what pages to ask for, for arrays of so many bytes; refuses to run with small ones where that is
 /// not wanted.
 fn pages(options: &RunOptions, reads: Reads, bytes: u64) -> Result<Advice, Error> {
@@ -314,10 +317,11 @@ fn pages(options: &RunOptions, reads: Reads, bytes: u64) -> Result<Advice, Error
         // Looking takes as long as a small run's work.
         Some(Huge::Auto) | None if bytes < huge::WORTH => Ok(Advice::Nothing),
         Some(Huge::Auto) | None => {
-            let arrays = u64::from(reads.operands()) + 1;
-            let pages = bytes.div_ceil(huge::WORTH).saturating_add(1).saturating_mul(huge::WORTH);
-            // The last page of each array may be whole: what has just enough room is better off without.
-            if huge::room(holder).is_some_and(|room| room < pages.saturating_mul(arrays)) {
+            // Results, operands, and an input that may be there too.
+            let arrays = u64::from(reads.operands()) + 2;
+            let need = bytes.saturating_mul(arrays).saturating_add(SPARE);
+            // The last page of the results may be whole: what has just enough room is better off without.
+            if huge::room(holder).is_some_and(|room| room < need) {
                 return Ok(Advice::Nothing);
             }
             advice(huge::means(holder), options.huge)

@@ -9,7 +9,8 @@ use crate::data::DType;
 use crate::host::collapse::Maker;
 use crate::host::huge::Advice;
 use crate::host::map::{self, HUGE_PAGE};
-use crate::job::{Home, ResultAt};
+use crate::job::{Home, Job, ResultAt};
+use crate::kernel::Reads;
 use crate::schedule::{Chunk, Partition};
 
 /// Whether pages of a chunk were mapped.
@@ -28,11 +29,17 @@ pub(super) fn share(partition: &Partition, dtype: DType, pages: Advice, rank: u3
     let page = (HUGE_PAGE / dtype.size()) as u64;
     let size = partition.size();
     let asked = matches!(pages, Advice::Huge | Advice::Collapse);
-    if !asked || size / u64::from(partition.procs()) < page / 2 {
+    if !asked || size / u64::from(partition.procs()) < page {
         return slice;
     }
     let nearest = |at: u64| if at == size { size } else { size.min((at + page / 2) / page * page) };
     nearest(slice.start)..nearest(slice.end)
+}
+
+/// Returns what pages are asked for in the segment, if ranks prepare arrays there.
+pub(super) fn of_segment(job: &Job, reads: Reads) -> Advice {
+    let none = job.result != ResultAt::Segment && reads.operands() == 0;
+    if none || job.home == Home::Own { Advice::Nothing } else { job.huge }
 }
 
 /// Returns what of a chunk lies before and after what is mapped.
@@ -80,20 +87,21 @@ impl Work<'_> {
         slice: &Chunk,
         pages: &mut Maker,
     ) -> Result<(), Stop> {
-        let shared = self.job.home == Home::Shared;
+        let bytes = self.bytes(slice);
         let mut plain = Maker::new(Advice::Nothing); // A file's pages are its file system's.
-        let result =
-            (arrays.result_at(slice.start), shared && self.job.result == ResultAt::Segment);
-        let operands = self.operands_at(arrays, slice).map(|at| (at, shared));
-        for (at, in_segment) in std::iter::once(result).chain(operands) {
-            let (pages, bytes) = if in_segment {
-                (&mut *pages, self.whole_pages(at, slice))
-            } else {
-                (&mut plain, self.bytes(slice))
-            };
+        let shared = self.job.home == Home::Shared;
+        let result = arrays.result_at(slice.start);
+        let results = if shared && self.job.result == ResultAt::Segment {
+            (result, self.room(arrays, slice), true)
+        } else {
+            (result, bytes, false)
+        };
+        let operands = self.operands_at(arrays, slice).map(|at| (at, bytes, shared));
+        for (at, room, in_segment) in std::iter::once(results).chain(operands) {
+            let pages = if in_segment { &mut *pages } else { &mut plain };
             // SAFETY: the slice lies in this array, a part of one shared writable mapping; so does what
-            // fills up its last huge page.
-            let populated = unsafe { pages.populate(at, bytes) };
+            // completes its last huge page.
+            let populated = unsafe { pages.populate(at, bytes, room) };
             // Unsupported: the launcher has seen that too, and reserved everything itself.
             populated.map(|_: map::Populated| ()).map_err(|error| {
                 let why = "there is no room for the arrays";
@@ -127,23 +135,17 @@ impl Work<'_> {
         (0..self.operands).filter_map(|at| arrays.operand_at(at, range.start))
     }
 
-    /// Returns how many bytes at `at`, where this range of an array of the segment begins, are to be present.
+    /// Returns how many bytes from the beginning of a range of the segment's results on are nobody else's.
     ///
-    /// Where the array ends, a huge page goes on to its end: nothing else is laid out there. It is worth that
-    /// if most of it is used.
-    fn whole_pages(&self, at: *const u8, range: &Chunk) -> usize {
+    /// Where the array ends, its last huge page goes on: nothing else is laid out there. It is worth that if most
+    /// of it is used. Only where addresses are as offsets are, which is what the layout speaks of.
+    fn room(&self, arrays: &Arrays<'_>, range: &Chunk) -> usize {
         let bytes = self.bytes(range);
-        let used = (at.addr() + bytes) % HUGE_PAGE;
-        let (array, end) = (self.job.size * self.job.dtype.size() as u64, self.job.size);
-        if self.job.huge == Advice::Collapse
-            && range.end == end
-            && array >= HUGE_PAGE as u64
-            && used >= HUGE_PAGE / 2
-        {
-            bytes + HUGE_PAGE - used
-        } else {
-            bytes
-        }
+        let array = self.bytes(&(0..self.job.size));
+        let used = array % HUGE_PAGE;
+        let last = range.end == self.job.size && array >= HUGE_PAGE && used >= HUGE_PAGE / 2;
+        let aligned = arrays.result_at(0).addr().is_multiple_of(HUGE_PAGE);
+        if last && aligned { bytes + HUGE_PAGE - used } else { bytes }
     }
 
     /// Returns how many bytes of an array a range is.
@@ -190,7 +192,8 @@ mod tests {
                 let share = share(&partition, dtype, Advice::Collapse, rank);
                 prop_assert_eq!(share.start, at);
                 let bytes = share.end * element;
-                let asked = size / u64::from(procs) * element >= HUGE_PAGE as u64 / 2;
+                let asked = size / u64::from(procs) * element >= HUGE_PAGE as u64;
+                prop_assert!(!share.is_empty() || !asked, "nobody is left without");
                 prop_assert!(share.end == size || !asked || bytes.is_multiple_of(HUGE_PAGE as u64));
                 prop_assert!(share.end.abs_diff(slice.end) * element <= HUGE_PAGE as u64 / 2);
                 prop_assert_eq!(super::share(&partition, dtype, Advice::Small, rank), slice);

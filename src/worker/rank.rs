@@ -158,7 +158,8 @@ impl<'a> Rank<'a> {
             saved: arrays::start(&attached.saved),
             injector,
         };
-        let slice = pages::share(&job.partition, job.dtype, job.huge, self.number);
+        let slice =
+            pages::share(&job.partition, job.dtype, pages::of_segment(job, reads), self.number);
         let operands = reads.operands();
         let pace = Pace::new(self.number);
         let own = own.as_ref();

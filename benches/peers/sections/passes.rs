@@ -27,7 +27,7 @@ pub(crate) fn openmp(bench: &Bench, openmp: &OpenMp, name: &str, n: u64) -> Vec<
         |label: &str| openmp.contender(label, &program, CPUS, Reading::Line).args(&theirs(n));
     vec![
         contender(" static"),
-        // Memory from `malloc` can have them; memory that processes share only where the system's setting lets it.
+        // spmd asks for them by itself; a program as it comes does not.
         contender(" static, huge pages").variables("BENCH_PAGES=huge").standing(Standing::Beside),
     ]
 }
