@@ -135,6 +135,15 @@ fn kernels_are_judged_by_what_runs_need_of_them() {
 }
 
 #[test]
+fn huge_pages_that_ranks_make_are_as_good_as_given_ones() {
+    let tree = two_sockets();
+    tree.put("proc/self/mounts", "tmpfs /dev/shm tmpfs rw,size=8388608k 0 0\n");
+    judged(&facts(&tree), "huge-pages-shared", Grade::Note, "remount,huge=advise");
+    tree.put("sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "2097152\n");
+    judged(&facts(&tree), "huge-pages-shared", Grade::Well, "");
+}
+
+#[test]
 fn limits_are_judged_by_the_ranks_that_are_to_be() {
     let mut facts = facts(&two_sockets());
     let mut limited = |resource: Resource, soft: u64, hard: Bound| {

@@ -209,6 +209,10 @@ mod tests {
         assert_eq!([DEAR_NS + 1; 4].map(&mut left_out), [1, 2, 4, 8]);
         assert_eq!([1, DEAR_NS + 1].map(&mut left_out), [0, 1], "it may be over");
         assert_eq!([DEAR_NS + 1; 12].map(&mut left_out)[9..], [MOST, MOST, MOST]);
+        maker.note(0, LONG_NS);
+        assert_eq!(maker.left_out, 0);
+        maker.note(0, LONG_NS + 1);
+        assert_eq!(maker.left_out, 1, "what waits is dear as well");
     }
 
     #[test]

@@ -172,6 +172,7 @@ pub(crate) fn mapped() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::root::tests::Tree;
 
     #[test]
     fn a_kernel_that_does_not_deny_them_and_is_young_enough_can_make_them() {
@@ -190,6 +191,36 @@ mod tests {
         }
         assert!(!can_collapse("always within_size advise never [deny] force\n", "6.8.0"));
         assert!(!can_collapse("", "6.8.0"), "built without huge pages");
+    }
+
+    #[test]
+    fn a_machine_gives_them_or_has_them_made_or_says_what_is_missing() {
+        let tree = Tree::new(&[]);
+        let of = |rule: &str, mounts: &str, size: &str| {
+            let all = "always within_size advise never deny force";
+            tree.put(
+                "sys/kernel/mm/transparent_hugepage/shmem_enabled",
+                &all.replace(rule, &format!("[{rule}]")),
+            );
+            tree.put("sys/kernel/mm/transparent_hugepage/hpage_pmd_size", size);
+            tree.put("proc/self/mounts", mounts);
+            tree.put("proc/sys/kernel/osrelease", "6.8.0-generic\n");
+            [Holder::DevShm, Holder::Memfd].map(|holder| match means_of(&tree.root, holder) {
+                Means::Given => "given".to_owned(),
+                Means::Made => "made".to_owned(),
+                Means::None { fix } => fix,
+            })
+        };
+        let (plain, advised) =
+            ("tmpfs /dev/shm tmpfs rw 0 0\n", "tmpfs /dev/shm tmpfs rw,huge=advise 0 0\n");
+        let two = "2097152\n";
+        assert_eq!(of("never", plain, two), ["made", "made"]);
+        assert_eq!(of("never", advised, two), ["given", "made"]);
+        assert_eq!(of("advise", plain, two), ["made", "given"]);
+        for [dev_shm, memfd] in [of("deny", advised, two), of("never", plain, "33554432\n")] {
+            assert!(dev_shm.contains("remount,huge=advise"), "{dev_shm}");
+            assert!(memfd.contains("echo advise"), "{memfd}");
+        }
     }
 
     #[test]

@@ -67,14 +67,17 @@ impl Window {
         len: usize,
         access: Access,
     ) -> io::Result<Self> {
-        let (need, size) = (len as u64, file_len(fd)?);
-        match Self::at_huge_page(fd, len, access) {
-            Ok(window) if len > 0 && need <= size => Ok(window),
-            _ => Self::new(fd, 0, len, access),
+        if len > 0
+            && len as u64 <= file_len(fd)?
+            && let Ok(window) = Self::at_huge_page(fd, len, access)
+        {
+            return Ok(window);
         }
+        Self::new(fd, 0, len, access)
     }
 
-    /// Reserves addresses, and maps the first `len` bytes over those from where a huge page may begin.
+    /// Reserves addresses, and maps the first `len` bytes, which the file has, over those from where a huge page may
+    /// begin.
     ///
     /// All of them go with the reservation in the end; what was not mapped over is never touched, so there is
     /// no memory behind it.

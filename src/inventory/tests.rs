@@ -88,6 +88,22 @@ fn a_document_holds_what_is_not_known_as_null() {
 }
 
 #[test]
+fn a_document_says_how_shared_memory_comes_by_huge_pages() {
+    let tree = two_sockets();
+    let pages = || {
+        let document: Value = serde_json::from_str(&take(&tree).to_json()).unwrap();
+        document["huge_pages"].clone()
+    };
+    assert_eq!(pages()["means"], "given");
+    tree.put("proc/self/mounts", "tmpfs /dev/shm tmpfs rw 0 0\n");
+    assert!(pages()["means"].is_null());
+    assert!(pages()["missing"].as_str().unwrap().contains("remount"), "{}", pages());
+    tree.put("sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "2097152\n");
+    assert_eq!(pages()["means"], "made");
+    assert!(pages()["missing"].is_null());
+}
+
+#[test]
 fn a_directory_without_a_machine_is_refused() {
     let tree = Tree::new(&[("home/a", "")]);
     let error = root(Some(tree.root.path(""))).unwrap_err();

@@ -123,6 +123,13 @@ impl Plan {
 
         check_faults(&options.inject, placement.procs)?;
         let (spins, yields) = patience(options.wait.unwrap_or(Wait::Hybrid), placement.crowding);
+        let input_at = input_at(&input)?;
+        let result_at = result_at(options.output.as_ref(), dtype, &shape);
+        let arrays = SegmentArrays {
+            prepared: kernel.reads().operands() + u32::from(result_at == ResultAt::Segment),
+            given: u32::from(matches!(input_at, InputAt::Segment)),
+            bytes: n.saturating_mul(dtype.size() as u64),
+        };
         let job = Job {
             kernel: kernel.name().to_owned(),
             params: params.texts().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
@@ -132,14 +139,14 @@ impl Plan {
             size: n,
             left: Left::Everything,
             partition,
-            input: input_at(&input)?,
-            result: result_at(options.output.as_ref(), dtype, &shape),
+            input: input_at,
+            result: result_at,
             words: WordsAt::Segment,
             mode: mode(&options),
             home: if options.plain == Some(true) { Home::Own } else { Home::Shared },
             check,
             cpus: options.cpus.clone(),
-            huge: pages(&options, kernel.reads(), n.saturating_mul(dtype.size() as u64))?,
+            huge: pages(&options, &arrays)?,
             spins,
             yields,
             accounts: Accounts::Wanted,
@@ -304,24 +311,33 @@ fn holder(options: &RunOptions) -> Holder {
     }
 }
 
+/// The arrays that a segment holds.
+struct SegmentArrays {
+    /// How many ranks prepare: results and operands.
+    prepared: u32,
+    /// How many the launcher writes: the input.
+    given: u32,
+    /// Of each.
+    bytes: u64,
+}
+
 /// What is free beside the arrays where huge pages are made: a few of those, and bookkeeping.
 const SPARE: u64 = 8 << 20;
 
 /// Says what pages to ask for, for arrays of so many bytes; refuses to run with small ones where that is
 /// not wanted.
-fn pages(options: &RunOptions, reads: Reads, bytes: u64) -> Result<Advice, Error> {
+fn pages(options: &RunOptions, arrays: &SegmentArrays) -> Result<Advice, Error> {
     let holder = holder(options);
     match options.huge {
         Some(Huge::Never) => Ok(Advice::Small),
         Some(Huge::Two) => advice(huge::means(holder), options.huge),
         // Looking takes as long as a small run's work.
-        Some(Huge::Auto) | None if bytes < huge::WORTH => Ok(Advice::Nothing),
+        Some(Huge::Auto) | None if arrays.bytes < huge::WORTH => Ok(Advice::Nothing),
         Some(Huge::Auto) | None => {
-            // Results, operands, and an input that may be there too.
-            let arrays = u64::from(reads.operands()) + 2;
-            let need = bytes.saturating_mul(arrays).saturating_add(SPARE);
+            let number = u64::from(arrays.prepared + arrays.given);
+            let need = arrays.bytes.saturating_mul(number).saturating_add(SPARE);
             // The last page of the results may be whole: what has just enough room is better off without.
-            if huge::room(holder).is_some_and(|room| room < need) {
+            if arrays.prepared > 0 && huge::room(holder).is_some_and(|room| room < need) {
                 return Ok(Advice::Nothing);
             }
             advice(huge::means(holder), options.huge)

@@ -162,7 +162,8 @@ impl Layout {
         self.job.offset + self.job.len
     }
 
-    /// Returns the bytes that there will be memory for: nothing is ever written between arrays.
+    /// Returns the bytes that there must be memory for: between arrays nothing is written, and there is memory only
+    /// where the last huge page of large results can be had whole.
     pub(super) fn needed(&self) -> usize {
         self.control + self.saved.len + self.operands.len + self.result.len + self.source.len
     }
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn where_an_array_has_huge_pages_nothing_else_has_a_part_of_them() {
+    fn large_arrays_begin_with_a_huge_page_and_large_results_have_the_last_one_to_themselves() {
         let page = HUGE_PAGE as u64;
         for result in [page - 8, page, page + 8, 5 * page / 2] {
             for operands in [0, page - 8, 3 * page] {

@@ -21,19 +21,22 @@ pub(super) enum Touched {
 }
 
 /// Returns what a rank makes ready for a pass, in positions: its slice, in whole huge pages where those are wanted
-/// and no rank would be left without.
+/// and every rank gets one, or the end of the last.
 ///
 /// All ranks' together are everything, whatever the boundaries are: they are the same for both neighbours.
 pub(super) fn share(partition: &Partition, dtype: DType, pages: Advice, rank: u32) -> Chunk {
     let slice = partition.slice(rank);
     let page = (HUGE_PAGE / dtype.size()) as u64;
     let size = partition.size();
-    let asked = matches!(pages, Advice::Huge | Advice::Collapse);
-    if !asked || size / u64::from(partition.procs()) < page {
+    if !matches!(pages, Advice::Huge | Advice::Collapse) {
         return slice;
     }
     let nearest = |at: u64| if at == size { size } else { size.min((at + page / 2) / page * page) };
-    nearest(slice.start)..nearest(slice.end)
+    let whole = |slice: Chunk| nearest(slice.start)..nearest(slice.end);
+    if (0..partition.procs()).any(|rank| whole(partition.slice(rank)).is_empty()) {
+        return slice;
+    }
+    whole(slice)
 }
 
 /// Returns what pages are asked for in the segment, if ranks prepare arrays there.
@@ -46,7 +49,7 @@ pub(super) fn of_segment(job: &Job, reads: Reads) -> Advice {
 fn outside(mapped: &Chunk, chunk: &Chunk) -> [Chunk; 2] {
     let Chunk { start, end } = *chunk;
     let before = start..mapped.start.clamp(start, end);
-    let after = mapped.end.clamp(before.end, end)..end;
+    let after = mapped.end.clamp(start, end)..end;
     [before, after]
 }
 
@@ -92,7 +95,7 @@ impl Work<'_> {
         let shared = self.job.home == Home::Shared;
         let result = arrays.result_at(slice.start);
         let results = if shared && self.job.result == ResultAt::Segment {
-            (result, self.room(arrays, slice), true)
+            (result, self.room(slice), true)
         } else {
             (result, bytes, false)
         };
@@ -138,14 +141,13 @@ impl Work<'_> {
     /// Returns how many bytes from the beginning of a range of the segment's results on are nobody else's.
     ///
     /// Where the array ends, its last huge page goes on: nothing else is laid out there. It is worth that if most
-    /// of it is used. Only where addresses are as offsets are, which is what the layout speaks of.
-    fn room(&self, arrays: &Arrays<'_>, range: &Chunk) -> usize {
+    /// of it is used.
+    fn room(&self, range: &Chunk) -> usize {
         let bytes = self.bytes(range);
         let array = self.bytes(&(0..self.job.size));
         let used = array % HUGE_PAGE;
         let last = range.end == self.job.size && array >= HUGE_PAGE && used >= HUGE_PAGE / 2;
-        let aligned = arrays.result_at(0).addr().is_multiple_of(HUGE_PAGE);
-        if last && aligned { bytes + HUGE_PAGE - used } else { bytes }
+        if last { bytes + HUGE_PAGE - used } else { bytes }
     }
 
     /// Returns how many bytes of an array a range is.
@@ -186,17 +188,19 @@ mod tests {
             let schedule = Schedule::new(ScheduleKind::Static, None);
             let one = std::num::NonZeroU64::MIN;
             let partition = Partition::new(schedule, size, procs, one, one);
+            let page = HUGE_PAGE as u64 / element;
+            let slices: Vec<Chunk> = (0..procs).map(|rank| partition.slice(rank)).collect();
+            let shares: Vec<Chunk> =
+                (0..procs).map(|rank| share(&partition, dtype, Advice::Collapse, rank)).collect();
+            let rounded = shares[..shares.len() - 1].iter().all(|share| share.end % page == 0);
+            prop_assert!(rounded || shares == slices);
+            prop_assert!(rounded || slices[0].end < page, "where each has one they are whole");
             let mut at = 0;
-            for rank in 0..procs {
-                let slice = partition.slice(rank);
-                let share = share(&partition, dtype, Advice::Collapse, rank);
+            for (rank, (share, slice)) in (0_u32..).zip(shares.iter().zip(&slices)) {
                 prop_assert_eq!(share.start, at);
-                let bytes = share.end * element;
-                let asked = size / u64::from(procs) * element >= HUGE_PAGE as u64;
-                prop_assert!(!share.is_empty() || !asked, "nobody is left without");
-                prop_assert!(share.end == size || !asked || bytes.is_multiple_of(HUGE_PAGE as u64));
-                prop_assert!(share.end.abs_diff(slice.end) * element <= HUGE_PAGE as u64 / 2);
-                prop_assert_eq!(super::share(&partition, dtype, Advice::Small, rank), slice);
+                prop_assert!(!share.is_empty() || slice.is_empty(), "nobody is left without");
+                prop_assert!(share.end.abs_diff(slice.end) <= page / 2);
+                prop_assert_eq!(super::share(&partition, dtype, Advice::Small, rank), slice.clone());
                 at = share.end;
             }
             prop_assert_eq!(at, size);

@@ -107,3 +107,16 @@ fn a_run_needs_no_more_room_for_them_than_it_has_data() {
         assert_eq!(bytes > 0, huge && machine_has_them("shm"), "{room}");
     }
 }
+
+#[test]
+fn where_addresses_cannot_be_reserved_pages_are_small_and_the_bits_the_same() {
+    let sandbox = Sandbox::new();
+    let small = sandbox.spmd(&format!("{RUN} --huge never")).run().ok().json();
+    // What is private and writable counts against this limit; what is shared does not.
+    let script = format!("ulimit -d 6000; exec \"$0\" {RUN}");
+    for _ in 0..8 {
+        let record = sandbox.shell(&script).run().ok().json();
+        assert_eq!(record["result"]["digest"], small["result"]["digest"]);
+        assert_eq!(huge_bytes(&record), [0, 0]);
+    }
+}

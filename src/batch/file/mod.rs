@@ -19,6 +19,8 @@ mod laid;
 mod layer;
 mod only;
 mod policy;
+#[cfg(test)]
+mod read_in_tests;
 mod reference;
 mod schema;
 #[cfg(test)]

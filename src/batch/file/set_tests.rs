@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::tests::batch;
-use super::tests::{
+use super::read_in_tests::batch;
+use super::read_in_tests::{
     SQUARES, Said, labels, of_job, read, refused, shown_error, values, with, wrong_with,
 };
 use super::{Only, Order};

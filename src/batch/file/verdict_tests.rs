@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::tests::{batch, job};
+use super::read_in_tests::{batch, job};
 use super::{Judgement, Metric};
 
 #[test]
