@@ -2,8 +2,8 @@
 //!
 //! Beside `spmd` runs a plain loop: two pinned threads, each over its half of the same amount of memory,
 //! with no claims, no blocks, no copies, and the same vector instructions; once in memory that processes
-//! share, in small pages, which is what the price of surviving is taken against, and once in private memory, which is what
-//! threads would use. Every sample has fresh memory, as every run has. Out of place, protection is a lease
+//! share, in small pages, which is what the price of surviving is taken against, and once in private
+//! memory, which is what threads would use. Every sample has fresh memory, as every run has. Out of place, protection is a lease
 //! a chunk; in place, each block of 4 KiB is also saved before it is overwritten, which the plain loop does
 //! not do. In both, in place, the array is made what it was before each pass, which is not timed. For a
 //! kernel that computes, the same run in place and out of place is compared. `cargo bench --bench price`

@@ -68,8 +68,7 @@ fn limit(facts: &Facts) -> Option<Finding> {
 
 fn shared_pages(facts: &Facts) -> Option<Finding> {
     let pages = &facts.inventory.pages;
-    let why =
-        "huge pages make the first touch of large arrays several times faster, and save TLB misses";
+    let why = "huge pages make the first touch of large arrays faster, and save TLB misses";
     let finding = |grade, found: String| Finding::new("huge-pages-shared", grade, found, why);
     Some(match &pages.means {
         Means::Given => finding(Grade::Well, "/dev/shm gives huge pages to who asks".to_owned()),

@@ -3,8 +3,8 @@
 //! The rules (`shmem_enabled`, mount options) say what a fault brings. A process may still put 2 MiB of
 //! shared memory together into one huge page, at its own expense: `MADV_COLLAPSE`, since Linux 6.1, asks for no
 //! rule but `deny` (madvise(2)). One small page has to be there; the others are then not made one by one, but
-//! cleared with the whole. For 2 MiB that takes 0.4 ms, where 512 small pages that two processes make at once
-//! take 1.1: they wait for each other's lock of the file.
+//! cleared with the whole. Small pages that several processes make at once of one file cost more, as they wait
+//! for each other's lock of it: how much more is in `benches/README.md`, and depends on where the memory was.
 
 use std::io;
 
@@ -12,8 +12,8 @@ use super::clock;
 use super::huge::Advice;
 use super::map::{HUGE_PAGE, Populated, populate};
 
-/// How many nanoseconds of CPU a huge page may take before small ones are the better bargain: what 512 of them take
-/// two processes at once. There may be two causes: memory is in small pieces, which are moved about first; or
+/// How many nanoseconds of CPU a huge page may take before small ones are the better bargain: about what 512 of
+/// them take where this was measured. There may be two causes: memory is in small pieces, which are moved about first; or
 /// this is a virtual machine that has told its host which large pieces are free (page_reporting), and the host
 /// has to find memory for them again. Small pages come from pieces that are in use.
 const DEAR_NS: u64 = 1_200_000;
